@@ -1,0 +1,21 @@
+//! The one facade under every binding: owned, `'static`, without generics in its calls.
+//!
+//! Why it exists: a future that *returns* a lease loses it when a language drops the future between
+//! completion and delivery (UniFFI does; measured), and a lost lease is renewed for ever. Here an
+//! [`Attempt`] is made synchronously, owns what it obtains, and gives it back when it is cancelled
+//! or dropped. A binding converts arguments, delivers completions and wraps the idiom; it decides
+//! nothing about locks.
+
+mod attempt;
+mod client;
+mod error;
+mod held;
+mod pending;
+mod request;
+
+pub use attempt::{Attempt, Outcome};
+pub use client::{Client, release_all};
+pub use error::{ErrorInfo, error_codes, lost_reasons};
+pub use held::{Held, Release};
+pub use pending::Pending;
+pub use request::{ClientRequest, HolderInfo, LockInfo, LockRequest, WaiterInfo};

@@ -1,0 +1,304 @@
+//! Access to one store.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use crate::kinds::Lock;
+use crate::options::REQUEST_TIMEOUT;
+use crate::runtime::{Runtime, within};
+use crate::store::{self, Capabilities, Evict, Evicted, LockView, Query, Store};
+use crate::sys::fork::PerProcess;
+use crate::url::StoreUrl;
+use crate::wait::{Attempt, Desk};
+use crate::{Error, ErrorKind, LockOptions, Name, Owner, Profile, Result};
+
+/// Access to one store, made from a URL. Cheap to clone, safe to share, lazy: nothing is opened
+/// before the first request ([`ping`](Self::ping) proves the store). After `fork` the child's first
+/// use opens a connection of its own.
+#[derive(Clone)]
+pub struct Client {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    url: StoreUrl,
+    defaults: LockOptions,
+    language: &'static str,
+    runtime: Option<Arc<Runtime>>,
+    live: PerProcess<Live>,
+    closed: AtomicBool,
+}
+
+/// The part that belongs to one process.
+struct Live {
+    runtime: Arc<Runtime>,
+    desk: Arc<Desk>,
+    host: String,
+    pid: u32,
+}
+
+/// How a client is made, beyond its URL.
+#[derive(Clone, Debug, Default)]
+pub struct ClientOptions {
+    /// What a lock gets that names nothing else.
+    pub defaults: LockOptions,
+    /// The caller's language, for people who look at a lock. Default `rust`.
+    pub language: Option<&'static str>,
+    /// A runtime of its own. Default: the process's shared one.
+    pub runtime: Option<Arc<Runtime>>,
+}
+
+impl Client {
+    /// A client of the store at `url`: `memory://`, `memory://name`, `sqlite:///path`.
+    ///
+    /// # Errors
+    /// [`InvalidInput`](ErrorKind::InvalidInput) for what is no URL of a store,
+    /// [`Unsupported`](ErrorKind::Unsupported) for a store that this version lacks.
+    pub fn connect(url: &str) -> Result<Self> {
+        Self::with(url, ClientOptions::default())
+    }
+
+    /// A client of the default store: `LEASEHOLD_URL` if it is set and not empty, else the file
+    /// `~/.local/state/leasehold/locks.db` of the effective user. Its scope is this user on this
+    /// host.
+    ///
+    /// # Errors
+    /// As [`connect`](Self::connect), and where the user has no home. Never another place instead.
+    #[cfg(feature = "sqlite")]
+    pub fn connect_default() -> Result<Self> {
+        Self::with(&default_url()?, ClientOptions::default())
+    }
+
+    /// A client with options.
+    ///
+    /// # Errors
+    /// As [`connect`](Self::connect), and for defaults that are out of bounds.
+    pub fn with(url: &str, options: ClientOptions) -> Result<Self> {
+        options.defaults.check()?;
+        let url = StoreUrl::parse(url)?.anchored()?;
+        Ok(Self {
+            shared: Arc::new(Shared {
+                url,
+                defaults: options.defaults,
+                language: options.language.unwrap_or("rust"),
+                runtime: options.runtime,
+                live: PerProcess::new(),
+                closed: AtomicBool::new(false),
+            }),
+        })
+    }
+
+    /// Where the locks live.
+    #[must_use]
+    pub fn url(&self) -> &StoreUrl {
+        &self.shared.url
+    }
+
+    /// What a lock gets that names nothing else.
+    #[must_use]
+    pub fn defaults(&self) -> &LockOptions {
+        &self.shared.defaults
+    }
+
+    /// Describes a lock; awaiting or acquiring it yields a [`Lease`](crate::Lease). The name is
+    /// checked then.
+    #[must_use]
+    pub fn lock(&self, name: impl AsRef<str>) -> Lock {
+        Lock::new(self.clone(), Name::new(name))
+    }
+
+    /// A fresh identity, for the locks of one unit of work.
+    ///
+    /// # Errors
+    /// As the store can't be opened.
+    pub fn owner(&self) -> Result<Owner> {
+        let live = self.live()?;
+        let token = live.runtime.sys.token();
+        Ok(Owner::from_number(u128::from_be_bytes(*token.as_bytes())))
+    }
+
+    /// Proves that the store answers.
+    ///
+    /// # Errors
+    /// As the store can't be opened or doesn't answer.
+    pub async fn ping(&self) -> Result<()> {
+        let live = self.live()?;
+        live.answer("ping", live.store().ping()).await
+    }
+
+    /// What the store can do, survive and promise.
+    ///
+    /// # Errors
+    /// As the store can't be opened.
+    pub fn capabilities(&self) -> Result<Capabilities> {
+        Ok(self.live()?.store().capabilities().clone())
+    }
+
+    /// One lock, as people see it.
+    ///
+    /// # Errors
+    /// For a name out of bounds, and as the store fails.
+    pub async fn inspect(&self, name: &str) -> Result<LockView> {
+        let name = Name::new(name)?;
+        let views = self.look(&Query::Name(name.clone())).await?;
+        views.into_iter().next().ok_or_else(|| {
+            Error::new(ErrorKind::Internal, format!("the store has no view of lock {name}"))
+        })
+    }
+
+    /// Locks that are held or waited for and start with `prefix`, in order of name: at most
+    /// `limit`, only those after `after`.
+    ///
+    /// # Errors
+    /// As the store fails.
+    pub async fn list(
+        &self,
+        prefix: &str,
+        after: Option<&Name>,
+        limit: u32,
+    ) -> Result<Vec<LockView>> {
+        let query = Query::Prefix { prefix: prefix.to_owned(), after: after.cloned(), limit };
+        self.look(&query).await
+    }
+
+    /// Ends a tenure from outside. Its holder is told `revoked` at its next renewal; until then
+    /// only the fence keeps it from harm.
+    ///
+    /// # Errors
+    /// For a name out of bounds, and as the store fails.
+    pub async fn evict(&self, name: &str, why: &Evict) -> Result<Evicted> {
+        let name = Name::new(name)?;
+        let live = self.live()?;
+        let evicted = live.answer("eviction", live.store().evict(&name, why)).await?;
+        if let Evicted::Evicted { fence, .. } = &evicted {
+            tracing::warn!(%name, fence, why = why.why, "tenure ended from outside");
+        }
+        Ok(evicted)
+    }
+
+    /// Ends this client and its clones: its holders are told (`shutdown`), its waiters refused, its
+    /// leases given back. Waits for that at most `grace`; answers whether it was enough.
+    pub async fn shutdown(&self, grace: Duration) -> bool {
+        self.shared.closed.store(true, Ordering::Release);
+        let Some(live) = self.shared.live.get() else { return true };
+        live.desk.close();
+        let store = Arc::clone(live.store());
+        live.runtime.end(grace, |held| Arc::ptr_eq(held.store(), &store)).await
+    }
+
+    pub(crate) fn attempt(&self) -> Result<Attempt> {
+        let live = self.live()?;
+        Ok(Attempt { runtime: Arc::clone(&live.runtime), desk: Arc::clone(&live.desk) })
+    }
+
+    /// What people see of an attempt of this client.
+    pub(crate) fn profile(&self, note: &str) -> Result<Profile> {
+        let live = self.live()?;
+        Ok(Profile {
+            host: live.host.clone(),
+            pid: live.pid,
+            language: self.shared.language.to_owned(),
+            since_us: live.runtime.sys.moment().wall_us,
+            note: note.to_owned(),
+        })
+    }
+
+    async fn look(&self, query: &Query) -> Result<Vec<LockView>> {
+        let live = self.live()?;
+        live.answer("inspection", live.store().inspect(query)).await
+    }
+
+    fn live(&self) -> Result<Arc<Live>> {
+        if self.shared.closed.load(Ordering::Acquire) {
+            return Err(Error::new(ErrorKind::ShutDown, "the client was shut down"));
+        }
+        self.shared.live.get_or_try_init(|| {
+            let runtime = match &self.shared.runtime {
+                Some(own) => Arc::clone(own),
+                None => shared_runtime()?,
+            };
+            runtime.reaper.start();
+            let store = store::open(&self.shared.url, &runtime.sys)?;
+            let desk = Arc::new(Desk::new(runtime.sys.clone(), Arc::clone(&store)));
+            let pushed: Arc<dyn store::Pushed> = Arc::clone(&desk) as _;
+            store.subscribe(Arc::downgrade(&pushed));
+            Ok(Live { runtime, desk, host: host_name(), pid: process_id() })
+        })
+    }
+}
+
+impl Live {
+    fn store(&self) -> &Arc<dyn Store> {
+        self.desk.store()
+    }
+
+    async fn answer<T>(&self, what: &str, request: impl Future<Output = Result<T>>) -> Result<T> {
+        let sys = &self.runtime.sys;
+        within(sys, sys.now() + REQUEST_TIMEOUT, request).await.unwrap_or_else(|| {
+            Err(Error::new(
+                ErrorKind::StoreUnavailable,
+                format!("the store did not answer the {what} within {REQUEST_TIMEOUT:?}"),
+            ))
+        })
+    }
+}
+
+#[cfg(feature = "native")]
+fn shared_runtime() -> Result<Arc<Runtime>> {
+    crate::runtime::shared()
+}
+
+#[cfg(not(feature = "native"))]
+fn shared_runtime() -> Result<Arc<Runtime>> {
+    Err(Error::invalid("a build without an operating system needs ClientOptions::runtime"))
+}
+
+#[cfg(feature = "native")]
+fn host_name() -> String {
+    crate::sys::host_name()
+}
+
+#[cfg(not(feature = "native"))]
+fn host_name() -> String {
+    String::new()
+}
+
+#[cfg(feature = "native")]
+fn process_id() -> u32 {
+    std::process::id()
+}
+
+#[cfg(not(feature = "native"))]
+fn process_id() -> u32 {
+    0
+}
+
+/// The URL of the default store.
+///
+/// # Errors
+/// Where the user has no home folder, or `LEASEHOLD_URL` is not UTF-8.
+#[cfg(feature = "sqlite")]
+pub fn default_url() -> Result<String> {
+    match std::env::var("LEASEHOLD_URL") {
+        Ok(url) if !url.is_empty() => return Ok(url),
+        Err(cause @ std::env::VarError::NotUnicode(_)) => {
+            return Err(Error::invalid("LEASEHOLD_URL is not UTF-8").caused_by(cause));
+        }
+        _ => {}
+    }
+    let home = crate::sys::user::home().map_err(|cause| {
+        Error::new(ErrorKind::StoreFailed, "the default store needs the user's home folder")
+            .caused_by(cause)
+    })?;
+    let path = home.join(".local/state/leasehold/locks.db");
+    tracing::info!(path = %path.display(), "default store: locks of this user on this host");
+    StoreUrl::of_path(&path).map(|url| url.to_string())
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Client({})", self.shared.url)
+    }
+}

@@ -1,0 +1,5 @@
+//! What users call: one file per kind of lock.
+
+mod mutex;
+
+pub use mutex::Lock;

@@ -1,0 +1,146 @@
+//! The exclusive lock as Rust users see it.
+
+use std::time::Duration;
+
+use crate::options::Patience;
+use crate::sys::BoxFuture;
+use crate::wait::Request;
+use crate::{Client, Error, ErrorKind, Lease, LockOptions, Name, Owner, Result};
+
+/// A lock to be taken: await it, [`acquire`](Self::acquire) it or [`run`](Self::run) under it.
+///
+/// ```
+/// # fn main() -> leasehold::Result<()> { leasehold::block_on(async {
+/// use std::time::Duration;
+/// let client = leasehold::Client::connect("memory://")?;
+/// let lease = client.lock("invoice:42").ttl(Duration::from_secs(30)).await?;
+/// assert!(lease.is_held() && lease.fence() > 0);
+/// lease.release().await;
+/// # Ok(()) }) }
+/// ```
+#[derive(Clone, Debug)]
+#[must_use = "a lock does nothing until it is awaited"]
+pub struct Lock {
+    client: Client,
+    name: Result<Name, String>,
+    options: LockOptions,
+}
+
+impl Lock {
+    pub(crate) fn new(client: Client, name: Result<Name>) -> Self {
+        let options = client.defaults().clone();
+        Self { client, name: name.map_err(|error| error.message().to_owned()), options }
+    }
+
+    /// How long the lease lasts without a renewal. Default 30 s.
+    pub fn ttl(mut self, ttl: Duration) -> Self {
+        self.options.ttl = ttl;
+        self
+    }
+
+    /// How long to wait. Default: for ever. Zero takes no place in the queue.
+    pub fn wait(mut self, limit: Duration) -> Self {
+        self.options.wait = if limit.is_zero() { Patience::None } else { Patience::AtMost(limit) };
+        self
+    }
+
+    /// A lease that is never renewed: it ends after its ttl, whatever happens.
+    pub fn fixed_term(mut self) -> Self {
+        self.options.renew = false;
+        self
+    }
+
+    /// The longest tenure, however often renewed. [`Lease::touch`] starts it anew.
+    pub fn max_hold(mut self, limit: Duration) -> Self {
+        self.options.max_hold = Some(limit);
+        self
+    }
+
+    /// The identity for re-entry and deadlock detection.
+    pub fn owner(mut self, owner: Owner) -> Self {
+        self.options.owner = Some(owner);
+        self
+    }
+
+    /// Free text for people who look at the lock, at most 256 bytes.
+    pub fn note(mut self, note: impl Into<String>) -> Self {
+        self.options.note = note.into();
+        self
+    }
+
+    /// All options at once.
+    pub fn options(mut self, options: LockOptions) -> Self {
+        self.options = options;
+        self
+    }
+
+    /// Takes the lock. Dropping the future gives back whatever it obtained.
+    ///
+    /// # Errors
+    /// [`Timeout`](ErrorKind::Timeout) where the wait ran out, [`InvalidInput`](ErrorKind::InvalidInput)
+    /// for a wrong name or option, and as the store fails.
+    pub async fn acquire(self) -> Result<Lease> {
+        let name = self.name.clone();
+        match self.take().await? {
+            Some(lease) => Ok(lease),
+            None => Err(Error::new(
+                ErrorKind::Timeout,
+                format!("lock {} is held by another", name.map_err(Error::invalid)?),
+            )),
+        }
+    }
+
+    /// Takes the lock if it is free now; none where another holds it.
+    ///
+    /// # Errors
+    /// As [`acquire`](Self::acquire), but for the wait.
+    pub async fn try_acquire(mut self) -> Result<Option<Lease>> {
+        self.options.wait = Patience::None;
+        self.take().await
+    }
+
+    /// Runs `body` under the lock and gives it back. When the lease is lost first, `body` is
+    /// dropped where it awaits and the loss is the error. The result of `body` is never masked.
+    ///
+    /// # Errors
+    /// As [`acquire`](Self::acquire); [`Lost`](ErrorKind::Lost) where the lease was lost.
+    pub async fn run<T>(self, body: impl AsyncFnOnce(&Lease) -> T) -> Result<T> {
+        let lease = self.acquire().await?;
+        let done = lease.while_held(body(&lease)).await;
+        match done {
+            Ok(value) => {
+                lease.release().await;
+                Ok(value)
+            }
+            Err(reason) => Err(Error::lost(lease.name(), reason)),
+        }
+    }
+
+    /// [`acquire`](Self::acquire) in this thread, with no runtime of the caller's.
+    ///
+    /// # Errors
+    /// As [`acquire`](Self::acquire).
+    #[cfg(feature = "native")]
+    pub fn acquire_blocking(self) -> Result<Lease> {
+        crate::block_on(self.acquire())
+    }
+
+    async fn take(mut self) -> Result<Option<Lease>> {
+        if self.options.wait == Patience::AtMost(Duration::ZERO) {
+            self.options.wait = Patience::None;
+        }
+        self.options.check()?;
+        let name = self.name.map_err(Error::invalid)?;
+        let profile = self.client.profile(&self.options.note)?;
+        let attempt = self.client.attempt()?;
+        attempt.acquire(Request { name, options: self.options, profile }).await
+    }
+}
+
+impl IntoFuture for Lock {
+    type Output = Result<Lease>;
+    type IntoFuture = BoxFuture<'static, Result<Lease>>;
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(self.acquire())
+    }
+}

@@ -1,0 +1,319 @@
+//! What a caller gets: one tenure of one lock, and the truth about it.
+
+use std::fmt;
+use std::future::poll_fn;
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+
+use crate::options::check_ttl;
+use crate::runtime::{Burial, Runtime, within};
+use crate::store::Cancel;
+use crate::sys::MaybeSend;
+use crate::sys::fork::Inherited;
+use crate::watchdog::Held;
+use crate::{Error, Name, Owner, Result};
+
+/// A release that takes longer goes on in the background.
+const RELEASE_PATIENCE: Duration = Duration::from_secs(1);
+
+/// Why a lease ended before its release.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[non_exhaustive]
+pub enum LostReason {
+    /// It was not renewed in time: the process was paused or starved, or it was a fixed term.
+    Expired,
+    /// It was ended from outside.
+    Revoked,
+    /// Another holds the lock with a newer fence.
+    Superseded,
+    /// The store did not answer until the deadline.
+    StoreUnreachable,
+    /// The store's session that carried it ended.
+    SessionExpired,
+    /// It reached the longest tenure that its options allow.
+    MaxHold,
+    /// It belongs to the parent of this forked process.
+    Forked,
+    /// The client was shut down.
+    Shutdown,
+}
+
+impl LostReason {
+    /// Every reason.
+    pub const ALL: [Self; 8] = [
+        Self::Expired,
+        Self::Revoked,
+        Self::Superseded,
+        Self::StoreUnreachable,
+        Self::SessionExpired,
+        Self::MaxHold,
+        Self::Forked,
+        Self::Shutdown,
+    ];
+
+    /// The word for it, the same in every language.
+    #[must_use]
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::Expired => "expired",
+            Self::Revoked => "revoked",
+            Self::Superseded => "superseded",
+            Self::StoreUnreachable => "store_unreachable",
+            Self::SessionExpired => "session_expired",
+            Self::MaxHold => "max_hold",
+            Self::Forked => "forked",
+            Self::Shutdown => "shutdown",
+        }
+    }
+
+    pub(crate) const fn number(self) -> u8 {
+        self as u8
+    }
+
+    pub(crate) fn from_number(number: u8) -> Option<Self> {
+        Self::ALL.get(usize::from(number)).copied()
+    }
+}
+
+impl fmt::Display for LostReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.code())
+    }
+}
+
+/// What a release found.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Release {
+    /// The lock was given back.
+    Released,
+    /// The store has not answered yet; the release goes on in the background until the lease's end.
+    Background,
+    /// There was nothing to give back any more.
+    Lost(LostReason),
+    /// It was given back before.
+    Repeated,
+}
+
+/// One tenure of a lock. Dropping it gives the lock back in the background.
+///
+/// The lease is a belief with a deadline: [`is_held`](Self::is_held) compares it with the boot
+/// clock on each call, so it is right at once even after the whole process was paused. What is done
+/// under the lock should carry the [`fence`](Self::fence) to where it takes effect.
+pub struct Lease {
+    inner: Inherited<Inner>,
+    // Outside: a forked child may read these.
+    name: Name,
+    fence: u64,
+    owner: Option<Owner>,
+}
+
+struct Inner {
+    held: Arc<Held>,
+    runtime: Arc<Runtime>,
+}
+
+impl Lease {
+    pub(crate) fn new(held: Arc<Held>, runtime: Arc<Runtime>, owner: Option<Owner>) -> Self {
+        let (name, fence) = (held.hold().name.clone(), held.fence());
+        Self { inner: Inherited::new(Inner { held, runtime }), name, fence, owner }
+    }
+
+    /// The lock's name.
+    #[must_use]
+    pub fn name(&self) -> &Name {
+        &self.name
+    }
+
+    /// The fencing token: larger than that of every tenure of this lock before, at most 2^53 − 1.
+    /// It stays this tenure's own for ever; there is no way to fetch another's.
+    #[must_use]
+    pub fn fence(&self) -> u64 {
+        self.fence
+    }
+
+    /// The identity it was taken with.
+    #[must_use]
+    pub fn owner(&self) -> Option<Owner> {
+        self.owner
+    }
+
+    /// Whether the lock is this tenure's, as far as can be known here and now. Once false, false
+    /// for ever.
+    #[must_use]
+    pub fn is_held(&self) -> bool {
+        !self.inner.forked() && self.inner.held.is_held()
+    }
+
+    /// How long [`is_held`](Self::is_held) stays true without a renewal; zero when it is over.
+    #[must_use]
+    pub fn remaining(&self) -> Duration {
+        if !self.is_held() {
+            return Duration::ZERO;
+        }
+        self.inner.held.deadline().since(self.inner.runtime.sys.now())
+    }
+
+    /// Why the lease ended, if it ended before its release.
+    #[must_use]
+    pub fn lost_reason(&self) -> Option<LostReason> {
+        if self.inner.forked() { Some(LostReason::Forked) } else { self.inner.held.lost_reason() }
+    }
+
+    /// Succeeds while at least `min_remaining` is left: what takes a second should not start with
+    /// half of one.
+    ///
+    /// # Errors
+    /// [`Lost`](crate::ErrorKind::Lost) where the lease is over or has less left, and
+    /// [`Forked`](crate::ErrorKind::Forked) in a forked child.
+    pub fn check(&self, min_remaining: Duration) -> Result<()> {
+        if let Some(reason) = self.lost_reason() {
+            return Err(Error::lost(&self.name, reason));
+        }
+        let left = self.remaining();
+        if left > Duration::ZERO && left >= min_remaining {
+            return Ok(());
+        }
+        Err(Error::new(
+            crate::ErrorKind::Lost,
+            format!("the lease of lock {} has {left:?} left, not {min_remaining:?}", self.name),
+        ))
+    }
+
+    /// Completes with the reason when the lease is lost, no later than its deadline. Never
+    /// completes for a lease that is released.
+    pub async fn lost(&self) -> LostReason {
+        if self.inner.forked() {
+            return LostReason::Forked;
+        }
+        self.inner.held.lost().await
+    }
+
+    /// Calls `listener` once when the lease is lost, on the lease thread: it must not block. Not
+    /// called for a lease that is released.
+    pub fn on_lost(&self, listener: impl FnOnce(LostReason) + MaybeSend + 'static) {
+        if self.inner.forked() {
+            listener(LostReason::Forked);
+        } else {
+            self.inner.held.on_lost(listener);
+        }
+    }
+
+    /// Changes the lease's length to `ttl` and renews it now. Also for a fixed term.
+    ///
+    /// # Errors
+    /// [`InvalidInput`](crate::ErrorKind::InvalidInput) for a ttl out of bounds;
+    /// [`Lost`](crate::ErrorKind::Lost) where the lease is over; as the store fails, and the lease
+    /// then keeps the time it had.
+    pub async fn extend(&self, ttl: Duration) -> Result<()> {
+        check_ttl(ttl)?;
+        self.check(Duration::ZERO)?;
+        self.inner.held.set_ttl(ttl);
+        self.inner.runtime.watchdog.renew_now(&self.inner.held).await
+    }
+
+    /// A sign of life: the `max_hold` of the options counts anew from now.
+    pub fn touch(&self) {
+        if !self.inner.forked() {
+            self.inner.held.touch();
+            self.inner.runtime.watchdog.rearm(&self.inner.held);
+        }
+    }
+
+    /// Gives the lock back and says what became of it. Idempotent; touches no other's tenure. Waits
+    /// for the store at most one second and not beyond the lease's end, then goes on in the
+    /// background; so it does when this future is dropped.
+    pub async fn release(&self) -> Release {
+        if self.inner.forked() {
+            return Release::Lost(LostReason::Forked);
+        }
+        let Inner { held, runtime } = &*self.inner;
+        if let Some(reason) = held.lost_reason() {
+            runtime.watchdog.lose(held, reason);
+            return Release::Lost(reason);
+        }
+        let limit = held.deadline().min(runtime.sys.now() + RELEASE_PATIENCE);
+        if !held.end() {
+            return held.lost_reason().map_or(Release::Repeated, Release::Lost);
+        }
+        runtime.watchdog.forget(held);
+        let mut unsure = Unsure { held, runtime, armed: true };
+        let holds = [held.hold().clone()];
+        let answer = within(&runtime.sys, limit, held.store().release(&holds, Cancel::No)).await;
+        match answer {
+            Some(Ok(_)) => {
+                unsure.armed = false;
+                Release::Released
+            }
+            Some(Err(error)) => {
+                tracing::warn!(name = %self.name, %error, "release failed; trying again");
+                Release::Background
+            }
+            None => Release::Background,
+        }
+    }
+
+    /// Runs `body`; answers its result, or the reason when the lease is lost first, in which case
+    /// `body` is dropped.
+    pub(crate) async fn while_held<T>(
+        &self,
+        body: impl Future<Output = T>,
+    ) -> std::result::Result<T, LostReason> {
+        let (mut body, mut lost) = (pin!(body), pin!(self.lost()));
+        poll_fn(|context| {
+            // The loss first: a body that is done too late was not done under the lock.
+            if let Poll::Ready(reason) = lost.as_mut().poll(context) {
+                return Poll::Ready(Err(reason));
+            }
+            body.as_mut().poll(context).map(Ok)
+        })
+        .await
+    }
+}
+
+/// A release whose outcome isn't known yet: if nobody waits for it any more, the reaper does.
+struct Unsure<'a> {
+    held: &'a Arc<Held>,
+    runtime: &'a Runtime,
+    armed: bool,
+}
+
+impl Drop for Unsure<'_> {
+    fn drop(&mut self) {
+        if self.armed {
+            send_to_reaper(self.held, self.runtime);
+        }
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        if self.held.end() {
+            self.runtime.watchdog.forget(&self.held);
+            send_to_reaper(&self.held, &self.runtime);
+        } else {
+            self.runtime.watchdog.forget(&self.held);
+        }
+    }
+}
+
+fn send_to_reaper(held: &Arc<Held>, runtime: &Runtime) {
+    runtime.reaper.bury(Burial {
+        store: Arc::clone(held.store()),
+        hold: held.hold().clone(),
+        cancel: Cancel::No,
+        until: held.deadline() + held.hold().grace,
+        desk: None,
+    });
+}
+
+impl fmt::Debug for Lease {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Lease")
+            .field("name", &self.name)
+            .field("fence", &self.fence)
+            .field("held", &self.is_held())
+            .finish_non_exhaustive()
+    }
+}

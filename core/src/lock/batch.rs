@@ -1,0 +1,107 @@
+//! Several asks in one atomic step of a store.
+
+use super::exclusive;
+use super::rows::{Event, HandOff, Rows};
+use crate::store::{Answer, Ask, Cancel, Hold, How, Released, Renewal};
+use crate::{Error, ErrorKind, Name};
+
+/// The rows of many locks, within one step.
+pub trait Book {
+    /// What reading or writing can fail with.
+    type Error: From<Error>;
+    /// The rows of one lock.
+    type Rows<'a>: Rows<Error = Self::Error>
+    where
+        Self: 'a;
+
+    /// The rows of `name`.
+    fn rows<'a>(&'a mut self, name: &'a Name) -> Self::Rows<'a>;
+}
+
+/// Asks for all of `asks`; grants made to other waiters are added to `hand_offs`.
+///
+/// # Errors
+/// As the rows fail, and where an all-or-nothing ask waits.
+pub fn acquire_many<B: Book>(
+    book: &mut B,
+    asks: &[Ask],
+    how: How,
+    channel: u64,
+    at: Event,
+    hand_offs: &mut Vec<HandOff>,
+) -> Result<Vec<Answer>, B::Error> {
+    if how == How::AllOrNothing
+        && let Some(refusal) = blocked(book, asks, at)?
+    {
+        return Ok(refusal);
+    }
+    let mut answers = Vec::with_capacity(asks.len());
+    for ask in asks {
+        let (answer, hand_off) = exclusive::acquire(&mut book.rows(&ask.name), ask, channel, at)?;
+        hand_offs.extend(hand_off);
+        answers.push(answer);
+    }
+    Ok(answers)
+}
+
+/// Renews all of `holds`.
+///
+/// # Errors
+/// As the rows fail.
+pub fn renew_many<B: Book>(
+    book: &mut B,
+    holds: &[Hold],
+    at: Event,
+) -> Result<Vec<Renewal>, B::Error> {
+    holds.iter().map(|hold| exclusive::renew(&mut book.rows(&hold.name), hold, at)).collect()
+}
+
+/// Releases all of `holds`; grants made to waiters are added to `hand_offs`.
+///
+/// # Errors
+/// As the rows fail.
+pub fn release_many<B: Book>(
+    book: &mut B,
+    holds: &[Hold],
+    cancel: Cancel,
+    at: Event,
+    hand_offs: &mut Vec<HandOff>,
+) -> Result<Vec<Released>, B::Error> {
+    let mut done = Vec::with_capacity(holds.len());
+    for hold in holds {
+        let (released, hand_off) =
+            exclusive::release(&mut book.rows(&hold.name), &hold.token, cancel, at)?;
+        hand_offs.extend(hand_off);
+        done.push(released);
+    }
+    Ok(done)
+}
+
+/// The answers where not all of `asks` can be granted now.
+fn blocked<B: Book>(
+    book: &mut B,
+    asks: &[Ask],
+    at: Event,
+) -> Result<Option<Vec<Answer>>, B::Error> {
+    if let Some(ask) = asks.iter().find(|ask| ask.wait.is_some()) {
+        return Err(Error::new(
+            ErrorKind::Unsupported,
+            format!("an all-or-nothing ask can't wait in a queue (lock {})", ask.name),
+        )
+        .into());
+    }
+    let mut answers = Vec::with_capacity(asks.len());
+    for (index, ask) in asks.iter().enumerate() {
+        let twice = asks[..index].iter().any(|other| other.name == ask.name);
+        answers.push(if twice {
+            Some(Answer::Busy { holder: None })
+        } else {
+            exclusive::available(&mut book.rows(&ask.name), ask, at)?
+        });
+    }
+    if answers.iter().all(Option::is_none) {
+        return Ok(None);
+    }
+    let busy = |answer: Option<Answer>| answer.unwrap_or(Answer::Busy { holder: None });
+    Ok(Some(answers.into_iter().map(busy).collect()))
+}

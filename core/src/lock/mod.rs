@@ -1,0 +1,13 @@
+//! What may be granted: the rules, as functions of a lock's rows and an event. Time and expiry are
+//! part of the event; nothing here reads a clock, waits or talks to a server. Memory and SQLite run
+//! these functions directly; the scripts of other stores are held to them by property tests.
+
+mod batch;
+mod exclusive;
+mod fence;
+mod rows;
+
+pub use batch::{Book, acquire_many, release_many, renew_many};
+pub use exclusive::{acquire, available, evict, release, renew};
+pub use fence::{MAX_FENCE, next_fence};
+pub use rows::{Event, HandOff, Limits, Rows, Tenure, Tomb, Waiter};

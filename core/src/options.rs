@@ -1,0 +1,149 @@
+//! What a lock can be asked with, its defaults, and the checks of each.
+
+use std::time::Duration;
+
+use crate::store::Wait;
+use crate::{Error, Owner, Profile, Result};
+
+/// The shortest lease: below it the clock margins eat the lease.
+pub const MIN_TTL: Duration = Duration::from_millis(10);
+/// The longest lease.
+pub const MAX_TTL: Duration = Duration::from_secs(365 * 24 * 3600);
+/// The longest wait that is not "for ever".
+pub const MAX_WAIT: Duration = Duration::from_secs(365 * 24 * 3600);
+/// The ttl of a lock that names none.
+pub const DEFAULT_TTL: Duration = Duration::from_secs(30);
+/// How often a waiter repeats its ask.
+pub const HEARTBEAT: Duration = Duration::from_secs(1);
+/// A waiter that has not repeated its ask for this long is dead.
+pub const ALIVE_FOR: Duration = Duration::from_millis(2500);
+/// How long a waiter has to confirm a hand-off.
+pub const CLAIM: Duration = Duration::from_millis(1500);
+/// The longest queue of one lock.
+pub const MAX_QUEUE: u32 = 10_000;
+/// How long one request may stay unanswered.
+pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How long to wait for a lock that another holds.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Patience {
+    /// Until it is granted.
+    #[default]
+    Forever,
+    /// At most this long.
+    AtMost(Duration),
+    /// Not at all: no place in the queue is taken.
+    None,
+}
+
+/// Everything a lock can be asked with. The default is a 30 s lease, renewed, and a wait for ever.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct LockOptions {
+    /// How long the lease lasts without a renewal. Default 30 s; 10 ms to 365 days.
+    pub ttl: Duration,
+    /// How long to wait. Default: for ever.
+    pub wait: Patience,
+    /// Whether the watchdog renews the lease at a third of its ttl. Default true; false gives a
+    /// fixed term.
+    pub renew: bool,
+    /// The longest tenure, however often renewed: it ends a zombie's. Default: none.
+    pub max_hold: Option<Duration>,
+    /// The identity for re-entry and deadlock detection. Default: none.
+    pub owner: Option<Owner>,
+    /// Free text for people who look at the lock, at most 256 bytes. Default empty.
+    pub note: String,
+    /// Larger goes first in the queue. Default 0.
+    pub priority: i32,
+    /// The longest queue to join. Default 10,000.
+    pub max_queue: u32,
+}
+
+impl Default for LockOptions {
+    fn default() -> Self {
+        Self {
+            ttl: DEFAULT_TTL,
+            wait: Patience::Forever,
+            renew: true,
+            max_hold: None,
+            owner: None,
+            note: String::new(),
+            priority: 0,
+            max_queue: MAX_QUEUE,
+        }
+    }
+}
+
+impl LockOptions {
+    /// Checks every value.
+    ///
+    /// # Errors
+    /// [`InvalidInput`](crate::ErrorKind::InvalidInput), naming the option and its value.
+    pub fn check(&self) -> Result<()> {
+        check_ttl(self.ttl)?;
+        if let Patience::AtMost(wait) = self.wait
+            && wait > MAX_WAIT
+        {
+            return Err(Error::invalid(format!("wait is {wait:?}: at most 365 days are allowed")));
+        }
+        if let Some(limit) = self.max_hold
+            && (limit < self.ttl.min(MIN_TTL) || limit > MAX_TTL)
+        {
+            return Err(Error::invalid(format!(
+                "max_hold is {limit:?}: 10 ms to 365 days are allowed"
+            )));
+        }
+        if self.note.len() > Profile::MAX_NOTE {
+            return Err(Error::invalid(format!(
+                "the note has {} bytes: at most {} are allowed",
+                self.note.len(),
+                Profile::MAX_NOTE
+            )));
+        }
+        Ok(())
+    }
+
+    /// How the store's queue is joined.
+    #[must_use]
+    pub(crate) fn queueing(&self) -> Option<Wait> {
+        (self.wait != Patience::None).then_some(Wait {
+            alive_for: ALIVE_FOR,
+            claim: CLAIM,
+            heartbeat: HEARTBEAT,
+            max_queue: self.max_queue,
+            priority: self.priority,
+        })
+    }
+}
+
+/// Checks a ttl.
+///
+/// # Errors
+/// [`InvalidInput`](crate::ErrorKind::InvalidInput), naming the value.
+pub fn check_ttl(ttl: Duration) -> Result<()> {
+    if (MIN_TTL..=MAX_TTL).contains(&ttl) {
+        return Ok(());
+    }
+    Err(Error::invalid(format!("ttl is {ttl:?}: 10 ms to 365 days are allowed")))
+}
+
+/// What a store keeps beyond the ttl that the holder is told: 10 % of it, at least 500 ms. It is
+/// the lock-delay of Chubby (Burrows, OSDI 2006) without help from the server.
+#[must_use]
+pub fn grace(ttl: Duration) -> Duration {
+    (ttl / 10).max(Duration::from_millis(500))
+}
+
+/// A duration from a language's number of seconds.
+///
+/// # Errors
+/// [`InvalidInput`](crate::ErrorKind::InvalidInput) for NaN, infinite, negative and too large,
+/// naming `what` and the value.
+pub fn seconds(what: &str, value: f64) -> Result<Duration> {
+    if !value.is_finite() || value < 0.0 {
+        return Err(Error::invalid(format!(
+            "{what} is {value}: a number of seconds, zero or more, is needed"
+        )));
+    }
+    Duration::try_from_secs_f64(value)
+        .map_err(|cause| Error::invalid(format!("{what} is {value} seconds")).caused_by(cause))
+}

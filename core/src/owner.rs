@@ -1,0 +1,51 @@
+//! Who holds or waits: for people who look at a lock, and for deadlock detection.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// An explicit identity, shared by all locks of one unit of work. Re-entry and deadlock detection
+/// go by it, never by thread, task or inherited context.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Owner(u128);
+
+impl Owner {
+    /// The owner with this number.
+    #[must_use]
+    pub const fn from_number(number: u128) -> Self {
+        Self(number)
+    }
+
+    /// The owner's number. Public: it opens nothing.
+    #[must_use]
+    pub const fn number(self) -> u128 {
+        self.0
+    }
+}
+
+impl fmt::Debug for Owner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "owner {:08x}", self.0 >> 96)
+    }
+}
+
+/// What a person sees of a holder or waiter. Plain data kept in the store beside the tenure.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Profile {
+    /// The host's name.
+    pub host: String,
+    /// The process id.
+    pub pid: u32,
+    /// The language of the caller: `rust`, `python`, `cli`, …
+    pub language: String,
+    /// The wall-clock time of the attempt, in microseconds since 1970; for display only.
+    pub since_us: u64,
+    /// Free text of the caller, at most 256 bytes.
+    pub note: String,
+}
+
+impl Profile {
+    /// The longest note, in bytes.
+    pub const MAX_NOTE: usize = 256;
+}

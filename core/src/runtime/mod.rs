@@ -1,0 +1,21 @@
+//! The shared runtime of the process: one I/O pool, one lease thread, one watchdog, one reaper,
+//! whatever the number of clients and languages. Made anew in a forked child.
+
+mod reaper;
+#[cfg(feature = "native")]
+mod shared;
+mod state;
+#[cfg(feature = "native")]
+mod threads;
+mod within;
+
+pub(crate) use reaper::{Burial, Reaper};
+#[cfg(feature = "native")]
+#[cfg(feature = "sqlite")]
+pub(crate) use shared::io;
+#[cfg(feature = "native")]
+pub use shared::{block_on, release_all, shared, spawn};
+pub use state::Runtime;
+#[cfg(feature = "native")]
+pub use threads::native_sys;
+pub(crate) use within::within;

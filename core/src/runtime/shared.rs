@@ -1,0 +1,99 @@
+//! The process's one runtime, made at first use and again in a forked child.
+
+use std::future::Future;
+use std::pin::pin;
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::task::{Context, Poll, Wake, Waker};
+use std::time::Duration;
+
+use super::Runtime;
+use super::threads::{Threads, sys_of};
+use crate::sys::fork::PerProcess;
+use crate::{Error, Result};
+
+struct Process {
+    runtime: Arc<Runtime>,
+    threads: Arc<Threads>,
+}
+
+/// Never dropped, for a static isn't; a forked child leaks it and makes its own.
+static PROCESS: PerProcess<Process> = PerProcess::new();
+
+fn process() -> Result<Arc<Process>> {
+    PROCESS.get_or_try_init(|| {
+        let threads = Arc::new(Threads::start()?);
+        let runtime = Arc::new(Runtime::new(sys_of(Arc::clone(&threads))));
+        Ok::<_, Error>(Process { runtime, threads })
+    })
+}
+
+/// The shared runtime.
+///
+/// # Errors
+/// [`Internal`](crate::ErrorKind::Internal) where its threads can't be started.
+pub fn shared() -> Result<Arc<Runtime>> {
+    Ok(Arc::clone(&process()?.runtime))
+}
+
+/// Runs `task` on the I/O pool. For the bindings: nothing that blocks or runs user code.
+///
+/// # Errors
+/// [`Internal`](crate::ErrorKind::Internal) where the threads can't be started.
+pub fn spawn(task: impl Future<Output = ()> + Send + 'static) -> Result<()> {
+    process()?.runtime.sys.spawn(Box::pin(task));
+    Ok(())
+}
+
+/// For an exit hook: tells all holders in this process (`shutdown`), gives their leases back and
+/// waits at most `grace` for it. Does nothing where no lock was ever taken.
+pub fn release_all(grace: Duration) -> bool {
+    match PROCESS.get() {
+        Some(process) => block_on(process.runtime.end(grace, |_| true)),
+        None => true,
+    }
+}
+
+/// Waits for `future` in this thread. It needs no runtime in the calling thread, and a future that
+/// is ready at once costs no thread hop.
+pub fn block_on<T>(future: impl Future<Output = T>) -> T {
+    let mut future = pin!(future);
+    let parked = Arc::new(Parked::default());
+    let waker = Waker::from(Arc::clone(&parked));
+    let mut context = Context::from_waker(&waker);
+    loop {
+        if let Poll::Ready(value) = future.as_mut().poll(&mut context) {
+            return value;
+        }
+        parked.wait();
+    }
+}
+
+/// A thread that waits for a wake-up; one that came early is kept.
+#[derive(Default)]
+struct Parked {
+    woken: Mutex<bool>,
+    bell: Condvar,
+}
+
+impl Parked {
+    fn wait(&self) {
+        let mut woken = self.woken.lock().unwrap_or_else(PoisonError::into_inner);
+        while !*woken {
+            woken = self.bell.wait(woken).unwrap_or_else(PoisonError::into_inner);
+        }
+        *woken = false;
+    }
+}
+
+impl Wake for Parked {
+    fn wake(self: Arc<Self>) {
+        *self.woken.lock().unwrap_or_else(PoisonError::into_inner) = true;
+        self.bell.notify_one();
+    }
+}
+
+/// The I/O pool's context, for a store that opens sockets.
+#[cfg(feature = "sqlite")]
+pub(crate) fn io() -> Result<tokio::runtime::Handle> {
+    Ok(process()?.threads.io().clone())
+}

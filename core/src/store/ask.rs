@@ -1,0 +1,188 @@
+//! What is asked of a store and what it answers. A new kind of lock is a new [`Kind`], not a new
+//! protocol, so that one contract suite proves every kind on every store.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::sys::{BootTime, Token};
+use crate::{Name, Owner, Profile};
+
+/// How the lock is to be held.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Kind {
+    /// By one holder.
+    Exclusive,
+    /// Together with other readers, never with a writer.
+    Shared,
+    /// `count` of `capacity` permits.
+    Permits {
+        /// Permits asked for, at least 1.
+        count: u32,
+        /// Permits there are; must agree with what the lock was made with.
+        capacity: u32,
+    },
+}
+
+/// One request to hold one lock. Repeating it with the same token is safe: it confirms a grant,
+/// keeps the place in the queue, or answers that the attempt was cancelled.
+#[derive(Clone, Debug)]
+pub struct Ask {
+    /// The lock.
+    pub name: Name,
+    /// How it is to be held.
+    pub kind: Kind,
+    /// The attempt. One attempt has one token, for all its tries.
+    pub token: Token,
+    /// What the holder is told it has.
+    pub ttl: Duration,
+    /// What the store keeps beyond `ttl`, so that a holder with a slightly slow clock stops first.
+    pub grace: Duration,
+    /// Whether to queue when the lock is taken, and how.
+    pub wait: Option<Wait>,
+    /// The identity for re-entry and deadlock detection.
+    pub owner: Option<Owner>,
+    /// For people.
+    pub profile: Arc<Profile>,
+}
+
+/// How an attempt waits in the store's queue.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Wait {
+    /// A waiter that has not repeated its ask for this long is dead and skipped.
+    pub alive_for: Duration,
+    /// A waiter that is granted the lock by a release has this long to confirm.
+    pub claim: Duration,
+    /// How often the waiter repeats its ask.
+    pub heartbeat: Duration,
+    /// The longest queue it joins.
+    pub max_queue: u32,
+    /// Larger goes first; equal is by arrival.
+    pub priority: i32,
+}
+
+/// Whether several asks stand or fall together.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum How {
+    /// All are granted or none is changed. Only for asks that don't wait.
+    AllOrNothing,
+    /// Each for itself.
+    EachAlone,
+}
+
+/// A store's answer to one [`Ask`].
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Answer {
+    /// Held.
+    Granted {
+        /// The fence of this tenure; the same when the ask is repeated.
+        fence: u64,
+        /// The store keeps the tenure at least this long from when the ask was sent.
+        stored_for: Duration,
+    },
+    /// In the queue.
+    Queued {
+        /// First in line. (How many are before the others is told by `inspect`: counting them in
+        /// each heartbeat would cost O(n) per waiter.)
+        first: bool,
+        /// Ask again after this long: the heartbeat, or sooner where the holder's lease ends.
+        look_again_in: Duration,
+        /// Who holds it, if anyone does.
+        holder: Option<Holding>,
+    },
+    /// Taken, and the ask does not wait. Also, in an all-or-nothing call, a lock that was free but
+    /// was left alone because another was not; `holder` is then empty.
+    Busy {
+        /// Who holds it.
+        holder: Option<Holding>,
+    },
+    /// Taken, and the queue is at its limit.
+    QueueFull {
+        /// The limit that the ask gave.
+        limit: u32,
+    },
+    /// The attempt was cancelled before; it yields no lease, ever.
+    Cancelled,
+    /// Waiting would close a cycle of owners.
+    Deadlock {
+        /// Each member of the cycle, for people.
+        cycle: Vec<String>,
+    },
+}
+
+/// Who holds a lock that was asked for.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Holding {
+    /// When the store lets go of it, from now; none where it never expires (a foreign holder).
+    pub expires_in: Option<Duration>,
+    /// Who it is, if it is a leasehold client.
+    pub profile: Option<Arc<Profile>>,
+}
+
+/// One tenure, as its holder names it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Hold {
+    /// The lock.
+    pub name: Name,
+    /// How it is held.
+    pub kind: Kind,
+    /// The attempt that holds it.
+    pub token: Token,
+    /// The ttl to renew for; unused by a release.
+    pub ttl: Duration,
+    /// What the store keeps beyond `ttl`.
+    pub grace: Duration,
+}
+
+/// A store's answer to the renewal of one [`Hold`].
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Renewal {
+    /// Still held.
+    Renewed {
+        /// The store keeps the tenure at least this long from when the renewal was sent.
+        stored_for: Duration,
+    },
+    /// No longer held; never re-created.
+    Gone(crate::LostReason),
+}
+
+/// What the release leaves behind.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Cancel {
+    /// Nothing: every request of the attempt was answered.
+    No,
+    /// A tombstone for this long: a request may still be on its way, and must find it.
+    Tombstone(Duration),
+}
+
+/// A store's answer to the release of one [`Hold`]. Never touches another's tenure.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Released {
+    /// It was held, and is not any more.
+    Released,
+    /// It waited, and does not any more.
+    LeftQueue,
+    /// It neither held nor waited: expired, evicted, released before, or never there.
+    NotHeld,
+}
+
+impl Hold {
+    /// The hold that `ask` would become.
+    #[must_use]
+    pub fn of(ask: &Ask) -> Self {
+        Self {
+            name: ask.name.clone(),
+            kind: ask.kind,
+            token: ask.token,
+            ttl: ask.ttl,
+            grace: ask.grace,
+        }
+    }
+}
+
+impl Holding {
+    /// A tenure of ours that ends at `until`.
+    #[must_use]
+    pub fn ours(until: BootTime, now: BootTime, profile: &Arc<Profile>) -> Self {
+        Self { expires_in: Some(until.since(now)), profile: Some(Arc::clone(profile)) }
+    }
+}

@@ -1,0 +1,191 @@
+//! The memory store: the rules under one mutex, and grants told by a direct call after it.
+
+use std::collections::HashMap;
+use std::future::ready;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
+
+use super::rows::Locks;
+use crate::lock::{self, Book, Event, HandOff, Limits};
+use crate::store::{
+    Answer, Ask, Cancel, Capabilities, Evict, Evicted, FenceSource, Grant, Hold, HolderView, How,
+    Kinds, LockView, Pushed, Query, Released, Renewal, SHOWN, Store, Survives, TtlScope,
+    WaiterView,
+};
+use crate::sys::{BoxFuture, Clock};
+use crate::{Name, Result};
+
+const LIMITS: Limits = Limits { revoked_for: Duration::from_secs(60) };
+
+/// What all clients of one memory store share.
+#[derive(Default)]
+pub struct Shared {
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    locks: Locks,
+    listeners: HashMap<u64, Weak<dyn Pushed>>,
+    last_channel: u64,
+}
+
+/// One client's access to locks in this process's memory. Every request is answered at once.
+pub struct MemoryStore {
+    clock: Arc<dyn Clock>,
+    shared: Arc<Shared>,
+    channel: u64,
+    capabilities: Capabilities,
+}
+
+impl MemoryStore {
+    /// A client's access to `shared`, with expiry counted on `clock`.
+    #[must_use]
+    pub fn new(shared: Arc<Shared>, clock: Arc<dyn Clock>) -> Self {
+        let channel = {
+            let mut state = shared.state();
+            state.last_channel += 1;
+            state.last_channel
+        };
+        let capabilities = Capabilities {
+            store: "memory",
+            kinds: Kinds { exclusive: true, shared: false, permits: false },
+            ttl: TtlScope::Lock,
+            fence: FenceSource::Clock,
+            push: true,
+            atomic_multi: true,
+            local_clock: true,
+            survives: Survives { holder_crash: true, store_restart: false, clock_step: true },
+        };
+        Self { clock, shared, channel, capabilities }
+    }
+
+    /// Rows, queue entries and tombstones kept for all names: what a leak would grow.
+    #[must_use]
+    pub fn kept(&self) -> (usize, usize, usize) {
+        self.shared.state().locks.kept()
+    }
+
+    /// One step of the rules, and the telling of its grants after the mutex was let go.
+    fn step<T>(
+        &self,
+        rules: impl FnOnce(&mut Locks, Event, &mut Vec<HandOff>) -> Result<T>,
+    ) -> Result<T> {
+        let at = self.clock.moment();
+        let mut hand_offs = Vec::new();
+        let mut state = self.shared.state();
+        let result = rules(&mut state.locks, at, &mut hand_offs);
+        let grants = state.deliverable(hand_offs, at)?;
+        drop(state);
+        for (listener, grant) in grants {
+            listener.granted(grant);
+        }
+        result
+    }
+}
+
+impl State {
+    /// Pairs each grant with its client. A grant to a client that is gone is released at once, and
+    /// the next waiter's is looked at.
+    fn deliverable(
+        &mut self,
+        mut hand_offs: Vec<HandOff>,
+        at: Event,
+    ) -> Result<Vec<(Arc<dyn Pushed>, Grant)>> {
+        let mut grants = Vec::with_capacity(hand_offs.len());
+        while let Some(hand_off) = hand_offs.pop() {
+            let listener = self.listeners.get(&hand_off.channel).and_then(Weak::upgrade);
+            let Some(listener) = listener else {
+                let mut rows = self.locks.rows(&hand_off.name);
+                let (_, next) = lock::release(&mut rows, &hand_off.token, Cancel::No, at)?;
+                hand_offs.extend(next);
+                continue;
+            };
+            grants.push((listener, Grant::of(&hand_off)));
+        }
+        Ok(grants)
+    }
+}
+
+impl Shared {
+    fn state(&self) -> MutexGuard<'_, State> {
+        // The rules don't panic half-way; a poisoned mutex holds a whole state.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn now<'a, T: crate::sys::MaybeSend + 'a>(value: T) -> BoxFuture<'a, T> {
+    Box::pin(ready(value))
+}
+
+impl Store for MemoryStore {
+    fn capabilities(&self) -> &Capabilities {
+        &self.capabilities
+    }
+
+    fn acquire<'a>(&'a self, asks: &'a [Ask], how: How) -> BoxFuture<'a, Result<Vec<Answer>>> {
+        now(self.capabilities.check(asks).and_then(|()| {
+            self.step(|locks, at, hand_offs| {
+                lock::acquire_many(locks, asks, how, self.channel, at, hand_offs)
+            })
+        }))
+    }
+
+    fn renew<'a>(&'a self, holds: &'a [Hold]) -> BoxFuture<'a, Result<Vec<Renewal>>> {
+        now(self.step(|locks, at, _| lock::renew_many(locks, holds, at)))
+    }
+
+    fn release<'a>(
+        &'a self,
+        holds: &'a [Hold],
+        cancel: Cancel,
+    ) -> BoxFuture<'a, Result<Vec<Released>>> {
+        now(self
+            .step(|locks, at, hand_offs| lock::release_many(locks, holds, cancel, at, hand_offs)))
+    }
+
+    fn inspect<'a>(&'a self, what: &'a Query) -> BoxFuture<'a, Result<Vec<LockView>>> {
+        now(self.step(|locks, at, _| {
+            Ok(match what {
+                Query::Name(name) => vec![view(locks, name, at)],
+                Query::Prefix { prefix, after, limit } => locks
+                    .names(prefix, after.as_ref(), at.now)
+                    .take(*limit as usize)
+                    .map(|name| view(locks, name, at))
+                    .collect(),
+            })
+        }))
+    }
+
+    fn evict<'a>(&'a self, name: &'a Name, why: &'a Evict) -> BoxFuture<'a, Result<Evicted>> {
+        now(self.step(|locks, at, hand_offs| {
+            let (evicted, hand_off) = lock::evict(&mut locks.rows(name), why, LIMITS, at)?;
+            hand_offs.extend(hand_off);
+            Ok(evicted)
+        }))
+    }
+
+    fn subscribe(&self, to: Weak<dyn Pushed>) {
+        self.shared.state().listeners.insert(self.channel, to);
+    }
+
+    fn ping(&self) -> BoxFuture<'_, Result<()>> {
+        now(Ok(()))
+    }
+}
+
+impl Drop for MemoryStore {
+    fn drop(&mut self) {
+        self.shared.state().listeners.remove(&self.channel);
+    }
+}
+
+fn view(locks: &Locks, name: &Name, at: Event) -> LockView {
+    let (tenure, queue) = locks.look(name, at.now);
+    LockView {
+        name: name.clone(),
+        holder: tenure.map(|tenure| HolderView::of(tenure, at.now)),
+        waiting: queue.len() as u64,
+        queue: queue.iter().take(SHOWN).map(|waiter| WaiterView::of(waiter, at.now)).collect(),
+    }
+}

@@ -1,0 +1,233 @@
+//! What survives `fork`: nothing that this crate may touch.
+//!
+//! A forked child has one thread: a mutex that another thread held stays locked for ever, a
+//! runtime has no workers, a connection is shared with the parent. So every long-lived part is
+//! stamped with the fork generation. In a child the stamp no longer fits: the part is forgotten
+//! (never dropped, which would join dead threads or close the parent's files) and made anew.
+//! The child handler does only what is async-signal-safe: add one, and close the lock files whose
+//! `flock` the child would otherwise keep alive after the parent's death.
+
+#![allow(unsafe_code)]
+
+use std::mem::ManuallyDrop;
+use std::ops::Deref;
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::ptr;
+use std::sync::atomic::{AtomicI32, AtomicPtr, AtomicU64, Ordering};
+use std::sync::{Arc, Once};
+
+static GENERATION: AtomicU64 = AtomicU64::new(0);
+static HOOK: Once = Once::new();
+
+/// How many forks lie between this process and the one that loaded the library.
+#[must_use]
+pub fn generation() -> u64 {
+    // `Once` is done before any fork that matters: nothing is stamped earlier.
+    HOOK.call_once(|| {
+        // SAFETY: `in_child` is async-signal-safe (atomics and close only) and lives for ever.
+        unsafe { libc::pthread_atfork(None, None, Some(in_child)) };
+    });
+    GENERATION.load(Ordering::Acquire)
+}
+
+extern "C" fn in_child() {
+    GENERATION.fetch_add(1, Ordering::AcqRel);
+    let mut at = SLOTS.load(Ordering::Acquire);
+    // SAFETY: slots are leaked boxes, pushed once and never freed, so `at` is valid or null.
+    while let Some(slot) = unsafe { at.as_ref() } {
+        let fd = slot.fd.swap(-1, Ordering::AcqRel);
+        if fd >= 0 {
+            // SAFETY: close(2) is async-signal-safe; the descriptor's owner in this process is
+            // inherited and therefore never used or dropped again.
+            unsafe { libc::close(fd) };
+        }
+        at = slot.next;
+    }
+}
+
+struct Slot {
+    fd: AtomicI32,
+    next: *mut Slot,
+}
+
+static SLOTS: AtomicPtr<Slot> = AtomicPtr::new(ptr::null_mut());
+
+/// A file whose descriptor a forked child closes at birth. A `flock` belongs to the open file, not
+/// to the process: a child that kept its copy would hold the lock on after the parent was killed.
+#[derive(Debug)]
+pub struct NotInherited {
+    file: ManuallyDrop<OwnedFd>,
+    slot: &'static AtomicI32,
+}
+
+impl NotInherited {
+    /// Takes `file` under watch.
+    #[must_use]
+    pub fn new(file: OwnedFd) -> Self {
+        let slot = claim_slot(file.as_raw_fd());
+        Self { file: ManuallyDrop::new(file), slot }
+    }
+
+    /// The file.
+    #[must_use]
+    pub fn file(&self) -> &OwnedFd {
+        &self.file
+    }
+}
+
+impl Drop for NotInherited {
+    fn drop(&mut self) {
+        // Whoever takes the descriptor out of the slot closes it: here, or `in_child`.
+        if self.slot.swap(-1, Ordering::AcqRel) >= 0 {
+            // SAFETY: dropped once, here, and not used again.
+            unsafe { ManuallyDrop::drop(&mut self.file) };
+        }
+    }
+}
+
+fn claim_slot(fd: RawFd) -> &'static AtomicI32 {
+    generation();
+    let mut at = SLOTS.load(Ordering::Acquire);
+    // SAFETY: as in `in_child`.
+    while let Some(slot) = unsafe { at.as_ref() } {
+        if slot.fd.compare_exchange(-1, fd, Ordering::AcqRel, Ordering::Relaxed).is_ok() {
+            return &slot.fd;
+        }
+        at = slot.next;
+    }
+    let slot = Box::leak(Box::new(Slot { fd: AtomicI32::new(fd), next: ptr::null_mut() }));
+    let this: *mut Slot = slot;
+    let mut head = SLOTS.load(Ordering::Acquire);
+    loop {
+        // SAFETY: not yet published, so this is the only reference.
+        unsafe { (*this).next = head };
+        match SLOTS.compare_exchange(head, this, Ordering::AcqRel, Ordering::Acquire) {
+            // SAFETY: leaked above, valid for ever.
+            Ok(_) => return unsafe { &(*this).fd },
+            Err(newer) => head = newer,
+        }
+    }
+}
+
+/// A value of this process only: in a forked child it is neither reachable nor dropped.
+#[derive(Debug)]
+pub struct Inherited<T> {
+    generation: u64,
+    value: ManuallyDrop<T>,
+}
+
+impl<T> Inherited<T> {
+    /// Stamps `value` with this process.
+    #[must_use]
+    pub fn new(value: T) -> Self {
+        Self { generation: generation(), value: ManuallyDrop::new(value) }
+    }
+
+    /// Whether a fork lies between the value and this process.
+    #[must_use]
+    pub fn forked(&self) -> bool {
+        self.generation != generation()
+    }
+}
+
+impl<T> Deref for Inherited<T> {
+    type Target = T;
+    fn deref(&self) -> &T {
+        &self.value
+    }
+}
+
+impl<T> Drop for Inherited<T> {
+    fn drop(&mut self) {
+        if !self.forked() {
+            // SAFETY: dropped once, here, and not used again.
+            unsafe { ManuallyDrop::drop(&mut self.value) };
+        }
+    }
+}
+
+/// A slot filled once per process: a forked child finds it empty and fills it anew. Lock-free, for
+/// a mutex could have been held by another thread at the moment of the fork.
+#[derive(Debug)]
+pub struct PerProcess<T> {
+    slot: AtomicPtr<Stamped<T>>,
+}
+
+#[derive(Debug)]
+struct Stamped<T> {
+    generation: u64,
+    value: Arc<T>,
+}
+
+impl<T> PerProcess<T> {
+    /// An empty slot.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self { slot: AtomicPtr::new(ptr::null_mut()) }
+    }
+
+    /// The value, if this process has filled the slot.
+    #[must_use]
+    pub fn get(&self) -> Option<Arc<T>> {
+        // SAFETY: null, or a box that is freed only in `drop`, which has `&mut self`, or was
+        // replaced by a newer generation, in which case it is leaked.
+        let stamped = unsafe { self.slot.load(Ordering::Acquire).as_ref() }?;
+        (stamped.generation == generation()).then(|| Arc::clone(&stamped.value))
+    }
+
+    /// The value, made by `make` if this process has none. Two threads may both make one; the
+    /// first to finish wins and the other's is dropped.
+    ///
+    /// # Errors
+    /// As `make` fails.
+    pub fn get_or_try_init<E>(&self, make: impl FnOnce() -> Result<T, E>) -> Result<Arc<T>, E> {
+        if let Some(value) = self.get() {
+            return Ok(value);
+        }
+        let current = generation();
+        let value = Arc::new(make()?);
+        let fresh =
+            Box::into_raw(Box::new(Stamped { generation: current, value: Arc::clone(&value) }));
+        loop {
+            let old = self.slot.load(Ordering::Acquire);
+            // SAFETY: as in `get`.
+            if let Some(stamped) = unsafe { old.as_ref() }
+                && stamped.generation == current
+            {
+                // SAFETY: `fresh` was never published.
+                drop(unsafe { Box::from_raw(fresh) });
+                return Ok(Arc::clone(&stamped.value));
+            }
+            let swapped =
+                self.slot.compare_exchange(old, fresh, Ordering::AcqRel, Ordering::Acquire);
+            if swapped.is_ok() {
+                // `old` is null or of another generation: leaked, see the head of this file.
+                return Ok(value);
+            }
+        }
+    }
+}
+
+impl<T> Default for PerProcess<T> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<T> Drop for PerProcess<T> {
+    fn drop(&mut self) {
+        let stamped = *self.slot.get_mut();
+        // SAFETY: exclusive access; a value of another generation is left alone.
+        if let Some(found) = unsafe { stamped.as_ref() }
+            && found.generation == generation()
+        {
+            // SAFETY: made by `Box::into_raw`, reachable from nowhere else.
+            drop(unsafe { Box::from_raw(stamped) });
+        }
+    }
+}
+
+// SAFETY: the slot hands out `Arc<T>` across threads and nothing else.
+unsafe impl<T: Send + Sync> Send for PerProcess<T> {}
+// SAFETY: as above.
+unsafe impl<T: Send + Sync> Sync for PerProcess<T> {}

@@ -1,0 +1,84 @@
+//! The bundle of clock, randomness and executor that a client carries.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::{BootTime, Clock, Executor, Moment, Randomness, Token};
+
+/// Time, randomness and spawning, as one cheap handle.
+#[derive(Clone)]
+pub struct Sys {
+    clock: Arc<dyn Clock>,
+    random: Arc<dyn Randomness>,
+    executor: Arc<dyn Executor>,
+}
+
+impl Sys {
+    /// A system of the caller's own parts: a simulator, a test, a WebAssembly host.
+    #[must_use]
+    pub fn new(
+        clock: Arc<dyn Clock>,
+        random: Arc<dyn Randomness>,
+        executor: Arc<dyn Executor>,
+    ) -> Self {
+        Self { clock, random, executor }
+    }
+
+    /// Boot time.
+    #[must_use]
+    pub fn now(&self) -> BootTime {
+        self.clock.now()
+    }
+
+    /// Boot time and wall time.
+    #[must_use]
+    pub fn moment(&self) -> Moment {
+        self.clock.moment()
+    }
+
+    /// A fresh secret token.
+    #[must_use]
+    pub fn token(&self) -> Token {
+        let mut bytes = [0; 16];
+        self.random.fill(&mut bytes);
+        Token::from_bytes(bytes)
+    }
+
+    /// `span` changed by up to ten percent either way, so that many clients don't move in step.
+    #[must_use]
+    pub fn jitter(&self, span: Duration) -> Duration {
+        let mut byte = [0; 2];
+        self.random.fill(&mut byte);
+        let share = f64::from(u16::from_le_bytes(byte)) / f64::from(u16::MAX);
+        span.mul_f64(0.9 + 0.2 * share)
+    }
+
+    /// Runs `task` in the background.
+    pub fn spawn(&self, task: super::BoxFuture<'static, ()>) {
+        self.executor.spawn(task);
+    }
+
+    /// Runs `task` on the lease thread.
+    pub fn spawn_lease(&self, task: super::BoxFuture<'static, ()>) {
+        self.executor.spawn_lease(task);
+    }
+
+    /// Completes at `until`.
+    #[must_use]
+    pub fn sleep_until(&self, until: BootTime) -> super::BoxFuture<'static, ()> {
+        self.executor.sleep_until(until)
+    }
+
+    /// The parts, for a store that must read time in its own transaction.
+    #[must_use]
+    pub fn clock(&self) -> Arc<dyn Clock> {
+        Arc::clone(&self.clock)
+    }
+}
+
+impl fmt::Debug for Sys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Sys")
+    }
+}

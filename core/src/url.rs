@@ -1,0 +1,175 @@
+//! The URL of a store: parsed once, strictly, and never shown with its password.
+
+use std::fmt;
+
+use crate::name::shown;
+use crate::{Error, ErrorKind, Result};
+
+/// Where the locks live.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub enum StoreUrl {
+    /// `memory://`: private to the client; `memory://name`: shared within the process.
+    Memory {
+        /// The shared store's name.
+        name: Option<String>,
+    },
+    /// `sqlite:///absolute/path` or `sqlite:relative/path`: one database file on this host.
+    Sqlite {
+        /// The path as given.
+        path: String,
+    },
+}
+
+/// Schemes that the design has and this version has not.
+const PLANNED: [&str; 9] = [
+    "redis",
+    "rediss",
+    "redis+sentinel",
+    "redis+cluster",
+    "redlock",
+    "etcd",
+    "postgres",
+    "mysql",
+    "zookeeper",
+];
+
+impl StoreUrl {
+    /// Parses `text`.
+    ///
+    /// # Errors
+    /// [`InvalidInput`](ErrorKind::InvalidInput) for what is no URL of a store, naming the part
+    /// that is wrong; [`Unsupported`](ErrorKind::Unsupported) for a store this version lacks.
+    pub fn parse(text: &str) -> Result<Self> {
+        let Some((scheme, rest)) = text.split_once(':') else {
+            return Err(Error::invalid(format!(
+                "{} is not a store URL: it has no scheme, such as sqlite:///path or memory://",
+                shown(&redacted(text))
+            )));
+        };
+        match scheme {
+            "memory" => memory(text, rest),
+            "sqlite" => sqlite(text, rest),
+            _ if PLANNED.contains(&scheme) => Err(planned(text, scheme)),
+            _ => Err(Error::invalid(format!(
+                "unknown scheme {} in the store URL {}: this version has memory and sqlite",
+                shown(scheme),
+                shown(&redacted(text))
+            ))),
+        }
+    }
+}
+
+fn memory(text: &str, rest: &str) -> Result<StoreUrl> {
+    let Some(name) = rest.strip_prefix("//") else {
+        return Err(Error::invalid(format!("{}: write memory:// or memory://name", shown(text))));
+    };
+    let odd = |c: char| !(c.is_ascii_alphanumeric() || "-_.".contains(c));
+    if name.contains(odd) {
+        return Err(Error::invalid(format!(
+            "the memory store's name in {} may have letters, digits, '-', '_' and '.' only",
+            shown(text)
+        )));
+    }
+    Ok(StoreUrl::Memory { name: (!name.is_empty()).then(|| name.to_owned()) })
+}
+
+/// The path is taken after percent-decoding, so that any file name can be written.
+fn sqlite(text: &str, rest: &str) -> Result<StoreUrl> {
+    let wrong = |what: &str| Error::invalid(format!("{}: {what}", shown(text)));
+    let path = match rest.strip_prefix("//") {
+        Some(absolute) if absolute.starts_with('/') => absolute,
+        Some("") => return Err(wrong("the database path is missing")),
+        Some(_) => {
+            return Err(wrong(
+                "a host has no place in a sqlite URL: write sqlite:///absolute/path or sqlite:relative/path",
+            ));
+        }
+        None => rest,
+    };
+    if path.contains(['?', '#']) {
+        return Err(wrong("a sqlite URL takes no parameters (write %3F for a '?' in the path)"));
+    }
+    let path = percent_encoding::percent_decode_str(path)
+        .decode_utf8()
+        .ok()
+        .map(std::borrow::Cow::into_owned)
+        .ok_or_else(|| wrong("the path is not UTF-8 after percent-decoding"))?;
+    if path.is_empty() {
+        return Err(wrong("the database path is missing"));
+    }
+    if path.contains('\0') {
+        return Err(wrong("the database path has a NUL character"));
+    }
+    Ok(StoreUrl::Sqlite { path })
+}
+
+fn planned(text: &str, scheme: &str) -> Error {
+    let authority = url::Url::parse(text);
+    match authority {
+        Err(cause) => {
+            Error::invalid(format!("{} is not a URL", shown(&redacted(text)))).caused_by(cause)
+        }
+        Ok(url) if url.host_str().is_none_or(str::is_empty) => {
+            Error::invalid(format!("the store URL {} has no host", shown(&redacted(text))))
+        }
+        Ok(_) => Error::new(
+            ErrorKind::Unsupported,
+            format!("the {scheme} store is not in this version: it has memory and sqlite"),
+        ),
+    }
+}
+
+/// `text` without what stands between `//` and the last `@` before the path, and without the
+/// query: both may hold secrets.
+fn redacted(text: &str) -> String {
+    let (head, rest) = match text.split_once("//") {
+        Some((head, rest)) => (format!("{head}//"), rest),
+        None => (String::new(), text),
+    };
+    let rest = rest.split(['?', '#']).next().unwrap_or_default();
+    let rest = rest.rsplit_once('@').map_or(rest.to_owned(), |(_, host)| format!("***@{host}"));
+    format!("{head}{rest}")
+}
+
+impl fmt::Display for StoreUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Memory { name } => write!(f, "memory://{}", name.as_deref().unwrap_or_default()),
+            Self::Sqlite { path } if path.starts_with('/') => write!(f, "sqlite://{path}"),
+            Self::Sqlite { path } => write!(f, "sqlite:{path}"),
+        }
+    }
+}
+
+impl fmt::Debug for StoreUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl StoreUrl {
+    /// The URL of the database file at `path`.
+    ///
+    /// # Errors
+    /// [`InvalidInput`](ErrorKind::InvalidInput) for a path that is not UTF-8.
+    pub fn of_path(path: &std::path::Path) -> Result<Self> {
+        let text = path.to_str().ok_or_else(|| {
+            Error::invalid(format!("the database path {} is not UTF-8", path.display()))
+        })?;
+        Ok(Self::Sqlite { path: text.to_owned() })
+    }
+
+    /// With a relative path made absolute: the store is opened later, and the process may have
+    /// changed its folder by then.
+    pub(crate) fn anchored(self) -> Result<Self> {
+        match self {
+            Self::Sqlite { path } => {
+                let absolute = std::path::absolute(&path).map_err(|cause| {
+                    Error::invalid(format!("the database path {}", shown(&path))).caused_by(cause)
+                })?;
+                Self::of_path(&absolute)
+            }
+            memory => Ok(memory),
+        }
+    }
+}

@@ -1,0 +1,182 @@
+//! One try to take a lock, from the first ask to the lease. Whatever await point it is dropped at,
+//! what it obtained is given back.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::desk::{Desk, Outcome, settle};
+use crate::options::{CLAIM, LockOptions, Patience, REQUEST_TIMEOUT, grace};
+use crate::runtime::{Burial, Runtime, within};
+use crate::store::{Answer, Ask, Cancel, Hold, How, Kind};
+use crate::sys::BootTime;
+use crate::sys::fork::Inherited;
+use crate::watchdog::Terms;
+use crate::{Error, ErrorKind, Lease, Name, Profile, Result};
+
+/// A hand-off is given to the user at once only with this much belief left.
+const ENOUGH: Duration = Duration::from_millis(500);
+/// How long a late request is refused, at least.
+const TOMBSTONE: Duration = Duration::from_secs(10);
+
+/// What is asked for.
+pub(crate) struct Request {
+    pub(crate) name: Name,
+    pub(crate) options: LockOptions,
+    pub(crate) profile: Profile,
+}
+
+/// What an attempt works with.
+pub(crate) struct Attempt {
+    pub(crate) runtime: Arc<Runtime>,
+    pub(crate) desk: Arc<Desk>,
+}
+
+impl Attempt {
+    /// Takes the lock. None where it is taken and the request doesn't wait.
+    pub(crate) async fn acquire(self, request: Request) -> Result<Option<Lease>> {
+        let Request { name, options, profile } = request;
+        let sys = self.runtime.sys.clone();
+        let started = sys.now();
+        let give_up = match options.wait {
+            Patience::Forever => BootTime::NEVER,
+            Patience::AtMost(wait) => started + wait,
+            Patience::None => started + REQUEST_TIMEOUT,
+        };
+        let ask = Ask {
+            name,
+            kind: Kind::Exclusive,
+            token: sys.token(),
+            ttl: options.ttl,
+            grace: grace(options.ttl),
+            wait: options.queueing(),
+            owner: options.owner,
+            profile: Arc::new(profile),
+        };
+        let mut unsure = Unsure::new(&self, &ask);
+        let (fence, deadline, claimed) = loop {
+            match self.ask(&ask, give_up).await {
+                Ok(Some(Outcome::Granted { fence, deadline, claimed })) => {
+                    let left = deadline.since(sys.now());
+                    // A claim is confirmed by asking again: the ask is idempotent.
+                    if !claimed || (options.renew && left >= ENOUGH) {
+                        break (fence, deadline, claimed);
+                    }
+                }
+                Ok(Some(Outcome::Refused(error))) | Err(error) => {
+                    // A refusal for good, or an error that says that nothing was done.
+                    if !error.kind().retryable() {
+                        unsure.disarm();
+                    }
+                    return Err(error);
+                }
+                Ok(None) => {
+                    unsure.disarm();
+                    return Ok(None);
+                }
+            }
+        };
+        if sys.now() >= deadline {
+            return Err(Error::new(
+                ErrorKind::StoreUnavailable,
+                format!("lock {} was granted, but the answer came after its lease", ask.name),
+            ));
+        }
+        unsure.disarm();
+        let terms = Terms {
+            fence,
+            ttl: options.ttl,
+            deadline,
+            renew: options.renew,
+            max_hold: options.max_hold,
+        };
+        let (store, hold) = (Arc::clone(self.desk.store()), Hold::of(&ask));
+        let held = self.runtime.watchdog.watch(store, hold, terms, claimed.then_some(CLAIM / 3));
+        Ok(Some(Lease::new(held, Arc::clone(&self.runtime), options.owner)))
+    }
+
+    /// Asks once and, if it is queued, waits. None where it is taken and the ask doesn't wait.
+    async fn ask(&self, ask: &Ask, give_up: BootTime) -> Result<Option<Outcome>> {
+        let sys = &self.runtime.sys;
+        let sent = sys.now();
+        let outcome = ask.wait.map(|_| self.desk.register(ask, sent));
+        let limit = give_up.min(sent + REQUEST_TIMEOUT);
+        let asks = std::slice::from_ref(ask);
+        let answers = within(sys, limit, self.desk.store().acquire(asks, How::EachAlone)).await;
+        let answer = match answers {
+            Some(Ok(answers)) => answers.into_iter().next(),
+            Some(Err(error)) => {
+                self.desk.remove(&ask.token);
+                return Err(error);
+            }
+            None => {
+                return Err(Error::new(
+                    ErrorKind::StoreUnavailable,
+                    format!("the store did not answer the request for lock {} in time", ask.name),
+                ));
+            }
+        };
+        match (answer, outcome) {
+            (Some(Answer::Busy { .. }), None) => Ok(None),
+            (Some(Answer::Queued { first, look_again_in, .. }), Some(outcome)) => {
+                self.desk.queued(&ask.token, look_again_in, first);
+                match within(sys, give_up, outcome).await {
+                    Some(Ok(outcome)) => Ok(Some(outcome)),
+                    Some(Err(_)) => {
+                        Err(Error::new(ErrorKind::ShutDown, "the client was shut down"))
+                    }
+                    None => Err(Error::new(
+                        ErrorKind::Timeout,
+                        format!("lock {} was not granted within the wait", ask.name),
+                    )),
+                }
+            }
+            (Some(answer), _) => {
+                self.desk.remove(&ask.token);
+                Ok(Some(settle(ask, sent, answer)))
+            }
+            (None, _) => Err(Error::new(ErrorKind::Internal, "the store gave no answer")),
+        }
+    }
+}
+
+/// Stands for a token that the store may know: dropped while armed, it has the reaper end the
+/// attempt there, with a tombstone against a request that is still on its way.
+struct Unsure(Inherited<Armed>);
+
+struct Armed {
+    runtime: Arc<Runtime>,
+    desk: Arc<Desk>,
+    hold: Hold,
+    armed: std::sync::atomic::AtomicBool,
+}
+
+impl Unsure {
+    fn new(attempt: &Attempt, ask: &Ask) -> Self {
+        Self(Inherited::new(Armed {
+            runtime: Arc::clone(&attempt.runtime),
+            desk: Arc::clone(&attempt.desk),
+            hold: Hold::of(ask),
+            armed: true.into(),
+        }))
+    }
+
+    fn disarm(&mut self) {
+        self.0.armed.store(false, std::sync::atomic::Ordering::Relaxed);
+    }
+}
+
+impl Drop for Armed {
+    fn drop(&mut self) {
+        if !*self.armed.get_mut() {
+            return;
+        }
+        let now = self.runtime.sys.now();
+        self.runtime.reaper.bury(Burial {
+            store: Arc::clone(self.desk.store()),
+            hold: self.hold.clone(),
+            cancel: Cancel::Tombstone(TOMBSTONE.max(2 * REQUEST_TIMEOUT)),
+            until: now + self.hold.ttl + self.hold.grace,
+            desk: Some(Arc::clone(&self.desk)),
+        });
+    }
+}

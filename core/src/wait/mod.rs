@@ -1,0 +1,8 @@
+//! How an attempt waits: one desk per client repeats the asks of all waiters in batches and takes
+//! the store's pushes in; an attempt gives back whatever it obtained and nobody took.
+
+mod attempt;
+mod desk;
+
+pub(crate) use attempt::{Attempt, Request};
+pub(crate) use desk::Desk;

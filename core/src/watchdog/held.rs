@@ -1,0 +1,223 @@
+//! One tenure as its holder sees it, shared by the lease and the watchdog.
+//!
+//! The belief is computed from the deadline on each look and never from a flag alone: after a pause
+//! of the whole process the very first look must say that the lease is gone, though no thread of
+//! ours has run yet. Once gone, always gone, even if a late renewal succeeds.
+
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::Notify;
+
+use crate::LostReason;
+use crate::store::{Hold, Store};
+use crate::sys::{BootTime, MaybeSend, Sys};
+
+const HELD: u8 = 0;
+const RELEASED: u8 = 1;
+/// Plus the reason's number.
+const LOST: u8 = 2;
+
+#[cfg(not(feature = "wasm"))]
+type Listener = Box<dyn FnOnce(LostReason) + Send>;
+#[cfg(feature = "wasm")]
+type Listener = Box<dyn FnOnce(LostReason)>;
+
+/// What the holder was granted, and how it is to be kept.
+pub(crate) struct Terms {
+    pub(crate) fence: u64,
+    pub(crate) ttl: Duration,
+    pub(crate) deadline: BootTime,
+    pub(crate) renew: bool,
+    pub(crate) max_hold: Option<Duration>,
+}
+
+/// A tenure that this process holds or held.
+pub(crate) struct Held {
+    id: u64,
+    sys: Sys,
+    store: Arc<dyn Store>,
+    hold: Hold,
+    fence: u64,
+    renew: bool,
+    max_hold: Option<Duration>,
+    ttl: AtomicU64,
+    deadline: AtomicU64,
+    limit: AtomicU64,
+    state: AtomicU8,
+    unreachable: AtomicBool,
+    lost: Notify,
+    listeners: Mutex<Vec<Listener>>,
+}
+
+impl Held {
+    pub(crate) fn new(id: u64, sys: Sys, store: Arc<dyn Store>, hold: Hold, terms: Terms) -> Self {
+        let limit = terms.max_hold.map_or(BootTime::NEVER, |span| sys.now() + span);
+        Self {
+            id,
+            sys,
+            store,
+            hold,
+            fence: terms.fence,
+            renew: terms.renew,
+            max_hold: terms.max_hold,
+            ttl: AtomicU64::new(nanos(terms.ttl)),
+            deadline: AtomicU64::new(terms.deadline.as_nanos()),
+            limit: AtomicU64::new(limit.as_nanos()),
+            state: AtomicU8::new(HELD),
+            unreachable: AtomicBool::new(false),
+            lost: Notify::new(),
+            listeners: Mutex::default(),
+        }
+    }
+
+    pub(crate) fn id(&self) -> u64 {
+        self.id
+    }
+
+    pub(crate) fn store(&self) -> &Arc<dyn Store> {
+        &self.store
+    }
+
+    pub(crate) fn hold(&self) -> &Hold {
+        &self.hold
+    }
+
+    pub(crate) fn fence(&self) -> u64 {
+        self.fence
+    }
+
+    pub(crate) fn renews(&self) -> bool {
+        self.renew
+    }
+
+    pub(crate) fn ttl(&self) -> Duration {
+        Duration::from_nanos(self.ttl.load(Ordering::Acquire))
+    }
+
+    pub(crate) fn set_ttl(&self, ttl: Duration) {
+        self.ttl.store(nanos(ttl), Ordering::Release);
+    }
+
+    /// The renewal request for this tenure.
+    pub(crate) fn request(&self) -> Hold {
+        let ttl = self.ttl();
+        Hold { ttl, grace: crate::options::grace(ttl), ..self.hold.clone() }
+    }
+
+    /// When the belief ends: the lease's deadline, or the longest tenure if that is sooner.
+    pub(crate) fn deadline(&self) -> BootTime {
+        BootTime::from_nanos(self.deadline.load(Ordering::Acquire)).min(self.limit())
+    }
+
+    fn limit(&self) -> BootTime {
+        BootTime::from_nanos(self.limit.load(Ordering::Acquire))
+    }
+
+    /// A sign of life: `max_hold` counts anew.
+    pub(crate) fn touch(&self) {
+        if let Some(span) = self.max_hold {
+            self.limit.store((self.sys.now() + span).as_nanos(), Ordering::Release);
+        }
+    }
+
+    pub(crate) fn is_held(&self) -> bool {
+        self.state.load(Ordering::Acquire) == HELD && self.sys.now() < self.deadline()
+    }
+
+    /// Why the tenure is over, if it is and was not released.
+    pub(crate) fn lost_reason(&self) -> Option<LostReason> {
+        match self.state.load(Ordering::Acquire) {
+            HELD if self.sys.now() >= self.deadline() => Some(self.overdue()),
+            HELD | RELEASED => None,
+            code => LostReason::from_number(code - LOST),
+        }
+    }
+
+    /// The reason for a deadline that passed.
+    pub(crate) fn overdue(&self) -> LostReason {
+        if self.sys.now() >= self.limit() {
+            LostReason::MaxHold
+        } else if self.unreachable.load(Ordering::Acquire) {
+            LostReason::StoreUnreachable
+        } else {
+            LostReason::Expired
+        }
+    }
+
+    /// A renewal sent at `sent` succeeded. False if it came too late to count.
+    pub(crate) fn renewed(&self, until: BootTime) -> bool {
+        self.unreachable.store(false, Ordering::Release);
+        if !self.is_held() {
+            return false;
+        }
+        self.deadline.fetch_max(until.as_nanos(), Ordering::AcqRel);
+        true
+    }
+
+    /// A renewal failed without an answer about the tenure.
+    pub(crate) fn renewal_failed(&self) {
+        self.unreachable.store(true, Ordering::Release);
+    }
+
+    /// Ends the tenure as given back by its holder. False if it was over already.
+    pub(crate) fn end(&self) -> bool {
+        let alive = self.is_held();
+        let swapped =
+            self.state.compare_exchange(HELD, RELEASED, Ordering::AcqRel, Ordering::Acquire);
+        if swapped.is_ok() {
+            self.lost.notify_waiters();
+        }
+        alive && swapped.is_ok()
+    }
+
+    /// Ends the tenure as lost, and tells. False if it was over already.
+    pub(crate) fn lose(&self, reason: LostReason) -> bool {
+        let code = LOST + reason.number();
+        let swapped = self.state.compare_exchange(HELD, code, Ordering::AcqRel, Ordering::Acquire);
+        if swapped.is_err() {
+            return false;
+        }
+        self.lost.notify_waiters();
+        let listeners = std::mem::take(&mut *self.listeners());
+        for listener in listeners {
+            listener(reason);
+        }
+        true
+    }
+
+    /// Completes with the reason when the tenure is lost; never, if it is released.
+    pub(crate) async fn lost(&self) -> LostReason {
+        loop {
+            let notified = self.lost.notified();
+            if let Some(reason) = self.lost_reason() {
+                return reason;
+            }
+            notified.await;
+        }
+    }
+
+    /// Calls `listener` once when the tenure is lost: at once if it is already.
+    pub(crate) fn on_lost(&self, listener: impl FnOnce(LostReason) + MaybeSend + 'static) {
+        let mut listeners = self.listeners();
+        match self.state.load(Ordering::Acquire) {
+            HELD => listeners.push(Box::new(listener)),
+            RELEASED => {}
+            code => {
+                drop(listeners);
+                if let Some(reason) = LostReason::from_number(code - LOST) {
+                    listener(reason);
+                }
+            }
+        }
+    }
+
+    fn listeners(&self) -> std::sync::MutexGuard<'_, Vec<Listener>> {
+        self.listeners.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn nanos(span: Duration) -> u64 {
+    u64::try_from(span.as_nanos()).unwrap_or(u64::MAX)
+}

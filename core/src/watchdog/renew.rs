@@ -1,0 +1,284 @@
+//! The watchdog: one task on the lease thread for all leases of the process.
+//!
+//! Renewals are sent in one request per store, at a third of the ttl with jitter, and again after a
+//! twelfth while they fail. The deadline of each lease is an entry of the same schedule, so the
+//! news of a loss needs no reply from anyone.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::Notify;
+
+use super::belief::believed_until;
+use super::held::{Held, Terms};
+use super::schedule::Schedule;
+use crate::LostReason;
+use crate::options::REQUEST_TIMEOUT;
+use crate::runtime::{Burial, Reaper, within};
+use crate::store::{Cancel, Hold, Renewal, Store};
+use crate::sys::{BootTime, Sys};
+
+/// Renewals in one request.
+const BATCH: usize = 500;
+
+/// Keeps the leases of one runtime.
+pub(crate) struct Watchdog {
+    sys: Sys,
+    reaper: Reaper,
+    state: Mutex<State>,
+    wake: Notify,
+}
+
+#[derive(Default)]
+struct State {
+    running: bool,
+    asleep_until: BootTime,
+    last_id: u64,
+    schedule: Schedule,
+    held: HashMap<u64, Watched>,
+}
+
+struct Watched {
+    held: Arc<Held>,
+    /// When to renew next; never while a renewal is under way.
+    renew_at: BootTime,
+}
+
+impl Watched {
+    fn due(&self) -> BootTime {
+        self.renew_at.min(self.held.deadline())
+    }
+}
+
+impl Watchdog {
+    pub(crate) fn new(sys: Sys, reaper: Reaper) -> Self {
+        Self { sys, reaper, state: Mutex::default(), wake: Notify::new() }
+    }
+
+    /// Takes a tenure into its care. `confirm_in` asks for a first renewal sooner than a third of
+    /// the ttl: a hand-off lasts only for its claim until then.
+    pub(crate) fn watch(
+        self: &Arc<Self>,
+        store: Arc<dyn Store>,
+        hold: Hold,
+        terms: Terms,
+        confirm_in: Option<Duration>,
+    ) -> Arc<Held> {
+        let now = self.sys.now();
+        let renew_at = match (terms.renew, confirm_in) {
+            (false, _) => BootTime::NEVER,
+            (true, Some(span)) => now + span,
+            (true, None) => now + self.sys.jitter(terms.ttl / 3),
+        };
+        let mut state = self.state();
+        state.last_id += 1;
+        let held = Arc::new(Held::new(state.last_id, self.sys.clone(), store, hold, terms));
+        let watched = Watched { held: Arc::clone(&held), renew_at };
+        let due = watched.due();
+        state.schedule.set(held.id(), due);
+        state.held.insert(held.id(), watched);
+        let wake = state.running && due < state.asleep_until;
+        let start = !std::mem::replace(&mut state.running, true);
+        drop(state);
+        if start {
+            self.sys.spawn_lease(Box::pin(run(Arc::clone(self))));
+        } else if wake {
+            self.wake.notify_one();
+        }
+        held
+    }
+
+    /// Lets a tenure go out of its care.
+    pub(crate) fn forget(&self, held: &Held) {
+        let mut state = self.state();
+        state.schedule.remove(held.id());
+        state.held.remove(&held.id());
+    }
+
+    /// Ends `held` as lost. False if it was over already.
+    pub(crate) fn lose(&self, held: &Held, reason: LostReason) -> bool {
+        self.forget(held);
+        let lost = held.lose(reason);
+        if lost {
+            let hold = held.hold();
+            tracing::warn!(name = %hold.name, fence = held.fence(), %reason, "lease lost");
+        }
+        lost
+    }
+
+    /// Looks at `held` again: its limit was moved.
+    pub(crate) fn rearm(&self, held: &Held) {
+        let mut state = self.state();
+        let due = state.held.get(&held.id()).map(Watched::due);
+        if let Some(due) = due {
+            state.schedule.set(held.id(), due);
+        }
+    }
+
+    /// The tenures in its care that `which` picks.
+    pub(crate) fn held(&self, which: impl Fn(&Held) -> bool) -> Vec<Arc<Held>> {
+        let state = self.state();
+        let all = state.held.values().map(|watched| &watched.held);
+        all.filter(|held| which(held)).cloned().collect()
+    }
+
+    /// Renews `held` now and waits for the answer, at most until the lease's own deadline.
+    ///
+    /// # Errors
+    /// As the store fails; [`Lost`](crate::ErrorKind::Lost) where the lease is gone.
+    pub(crate) async fn renew_now(self: &Arc<Self>, held: &Arc<Held>) -> crate::Result<()> {
+        let sent = self.sys.now();
+        let request = [held.request()];
+        let limit = held.deadline().min(sent + REQUEST_TIMEOUT);
+        let answer = within(&self.sys, limit, held.store().renew(&request)).await;
+        match answer {
+            Some(Ok(renewals)) => {
+                self.answered(held, sent, &request[0], renewals.first().copied());
+                match held.lost_reason() {
+                    Some(reason) => Err(crate::Error::lost(&held.hold().name, reason)),
+                    None => Ok(()),
+                }
+            }
+            Some(Err(error)) => Err(error),
+            None => Err(crate::Error::new(
+                crate::ErrorKind::StoreUnavailable,
+                format!("no answer to the renewal of lock {}", held.hold().name),
+            )),
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes what is due: tenures to renew, and tenures whose deadline passed.
+    fn take_due(&self, now: BootTime) -> (Vec<Arc<Held>>, Vec<Arc<Held>>) {
+        let (mut renew, mut over) = (Vec::new(), Vec::new());
+        let mut state = self.state();
+        let State { schedule, held, .. } = &mut *state;
+        for id in schedule.take_due(now) {
+            let Some(watched) = held.get_mut(&id) else { continue };
+            if watched.held.deadline() <= now {
+                over.push(Arc::clone(&watched.held));
+                continue;
+            }
+            if watched.renew_at <= now {
+                renew.push(Arc::clone(&watched.held));
+                watched.renew_at = BootTime::NEVER;
+            }
+            schedule.set(id, watched.due());
+        }
+        (renew, over)
+    }
+
+    /// What the store answered to a renewal sent at `sent`.
+    fn answered(&self, held: &Arc<Held>, sent: BootTime, asked: &Hold, answer: Option<Renewal>) {
+        match answer {
+            Some(Renewal::Renewed { .. }) => {
+                if held.renewed(believed_until(sent, asked.ttl)) {
+                    self.next_renewal(held, self.sys.now() + self.sys.jitter(asked.ttl / 3));
+                } else if self.lose(held, held.lost_reason().unwrap_or(LostReason::Expired)) {
+                    // It came back to life in the store after its holder was told.
+                    self.give_back(held);
+                }
+            }
+            Some(Renewal::Gone(reason)) => {
+                self.lose(held, reason);
+            }
+            None => self.failed(held),
+        }
+    }
+
+    fn failed(&self, held: &Held) {
+        held.renewal_failed();
+        self.next_renewal(held, self.sys.now() + held.ttl() / 12);
+    }
+
+    fn next_renewal(&self, held: &Held, at: BootTime) {
+        let mut state = self.state();
+        let State { schedule, held: all, asleep_until, running, .. } = &mut *state;
+        let Some(watched) = all.get_mut(&held.id()) else { return };
+        watched.renew_at = if held.renews() { at } else { BootTime::NEVER };
+        let due = watched.due();
+        schedule.set(held.id(), due);
+        let wake = *running && due < *asleep_until;
+        drop(state);
+        if wake {
+            self.wake.notify_one();
+        }
+    }
+
+    fn give_back(&self, held: &Held) {
+        self.reaper.bury(Burial {
+            store: Arc::clone(held.store()),
+            hold: held.hold().clone(),
+            cancel: Cancel::No,
+            until: self.sys.now() + held.ttl(),
+            desk: None,
+        });
+    }
+}
+
+async fn run(watchdog: Arc<Watchdog>) {
+    let sys = watchdog.sys.clone();
+    loop {
+        let now = sys.now();
+        let (renew, over) = watchdog.take_due(now);
+        for held in over {
+            let reason = held.overdue();
+            // A longest tenure ends for good: the next holder need not wait for the expiry.
+            if watchdog.lose(&held, reason) && reason == LostReason::MaxHold {
+                watchdog.give_back(&held);
+            }
+        }
+        for (store, batch) in by_store(renew) {
+            sys.spawn_lease(Box::pin(renew_batch(Arc::clone(&watchdog), store, batch)));
+        }
+        let notified = watchdog.wake.notified();
+        let until = {
+            let mut state = watchdog.state();
+            if state.schedule.is_empty() {
+                state.running = false;
+                return;
+            }
+            state.asleep_until = state.schedule.next();
+            state.asleep_until
+        };
+        within(&sys, until, notified).await;
+    }
+}
+
+fn by_store(all: Vec<Arc<Held>>) -> Vec<(Arc<dyn Store>, Vec<Arc<Held>>)> {
+    let mut groups: HashMap<usize, Vec<(Arc<dyn Store>, Vec<Arc<Held>>)>> = HashMap::new();
+    for held in all {
+        let store = Arc::clone(held.store());
+        let key = Arc::as_ptr(&store).cast::<()>() as usize;
+        let chunks = groups.entry(key).or_default();
+        match chunks.last_mut() {
+            Some((_, chunk)) if chunk.len() < BATCH => chunk.push(held),
+            _ => chunks.push((store, vec![held])),
+        }
+    }
+    groups.into_values().flatten().collect()
+}
+
+async fn renew_batch(watchdog: Arc<Watchdog>, store: Arc<dyn Store>, batch: Vec<Arc<Held>>) {
+    let sys = watchdog.sys.clone();
+    let holds: Vec<Hold> = batch.iter().map(|held| held.request()).collect();
+    let sent = sys.now();
+    // Longer than the shortest ttl's retry would starve it behind the others of its batch.
+    let shortest = batch.iter().map(|held| held.ttl()).min().unwrap_or(REQUEST_TIMEOUT);
+    let limit = sent + REQUEST_TIMEOUT.min(shortest / 3);
+    let answers = match within(&sys, limit, store.renew(&holds)).await {
+        Some(Ok(answers)) => answers,
+        Some(Err(error)) => {
+            tracing::warn!(%error, leases = holds.len(), "renewal failed; trying again");
+            Vec::new()
+        }
+        None => Vec::new(),
+    };
+    for (index, held) in batch.iter().enumerate() {
+        watchdog.answered(held, sent, &holds[index], answers.get(index).copied());
+    }
+}

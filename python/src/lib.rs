@@ -1,0 +1,1 @@
+//! leasehold for Python: conversion and delivery, nothing about locks.

@@ -1,0 +1,1 @@
+//! Contract suite, oracles, virtual time and real processes for testing leasehold.
