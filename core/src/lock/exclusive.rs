@@ -123,7 +123,7 @@ pub fn release<R: Rows>(
     at: Event,
 ) -> Result<(Released, Option<HandOff>), R::Error> {
     if let Cancel::Tombstone(span) = cancel {
-        rows.bury(token, Tomb::Cancelled, at.now + span)?;
+        rows.bury(token, Tomb::Cancelled, at.now, at.now + span)?;
     }
     let waited = rows.remove_waiter(token)?;
     let holder = rows.holder()?;
@@ -151,7 +151,7 @@ pub fn evict<R: Rows>(
         Some(tenure) if why.fence.is_none_or(|fence| fence == tenure.fence) => tenure,
         _ => return Ok((Evicted::NotHeld, None)),
     };
-    rows.bury(&tenure.token, Tomb::Revoked, at.now + limits.revoked_for)?;
+    rows.bury(&tenure.token, Tomb::Revoked, at.now, at.now + limits.revoked_for)?;
     claim_fence(rows, at)?;
     let hand_off = pass_on(rows, at)?;
     Ok((Evicted::Evicted { fence: tenure.fence, profile: tenure.profile }, hand_off))

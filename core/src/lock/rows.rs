@@ -112,8 +112,14 @@ pub trait Rows {
 
     /// This token's tombstone, if it still stands at `now`.
     fn tomb(&mut self, token: &Token, now: BootTime) -> Result<Option<Tomb>, Self::Error>;
-    /// Puts up a tombstone; never shortens one.
-    fn bury(&mut self, token: &Token, tomb: Tomb, until: BootTime) -> Result<(), Self::Error>;
+    /// Puts up a tombstone; never shortens one. Removes those that ended by `now`.
+    fn bury(
+        &mut self,
+        token: &Token,
+        tomb: Tomb,
+        now: BootTime,
+        until: BootTime,
+    ) -> Result<(), Self::Error>;
 
     /// The largest fence ever granted here.
     fn last_fence(&mut self) -> Result<u64, Self::Error>;

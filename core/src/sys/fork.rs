@@ -6,6 +6,11 @@
 //! (never dropped, which would join dead threads or close the parent's files) and made anew.
 //! The child handler does only what is async-signal-safe: add one, and close the lock files whose
 //! `flock` the child would otherwise keep alive after the parent's death.
+//!
+//! What a library underneath keeps in its own globals can't be forgotten that way. SQLite's table
+//! of open files makes a child believe that it has locks which only its parent has
+//! (sqlite.org/howtocorrupt.html, 2.6), so the parent closes its databases before each fork:
+//! [`before_fork`].
 
 #![allow(unsafe_code)]
 
@@ -13,8 +18,9 @@ use std::mem::ManuallyDrop;
 use std::ops::Deref;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::ptr;
-use std::sync::atomic::{AtomicI32, AtomicPtr, AtomicU64, Ordering};
-use std::sync::{Arc, Once};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicPtr, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Once, OnceLock};
+use std::time::Duration;
 
 static GENERATION: AtomicU64 = AtomicU64::new(0);
 static HOOK: Once = Once::new();
@@ -24,14 +30,74 @@ static HOOK: Once = Once::new();
 pub fn generation() -> u64 {
     // `Once` is done before any fork that matters: nothing is stamped earlier.
     HOOK.call_once(|| {
-        // SAFETY: `in_child` is async-signal-safe (atomics and close only) and lives for ever.
-        unsafe { libc::pthread_atfork(None, None, Some(in_child)) };
+        // SAFETY: the handlers live for ever; `in_child` is async-signal-safe (atomics and close
+        // only).
+        unsafe { libc::pthread_atfork(Some(before), Some(in_parent), Some(in_child)) };
     });
     GENERATION.load(Ordering::Acquire)
 }
 
+static FORKING: AtomicBool = AtomicBool::new(false);
+static PASSES: AtomicUsize = AtomicUsize::new(0);
+static QUIESCE: OnceLock<fn()> = OnceLock::new();
+/// A fork waits this long for work that must not be cut in two, then goes on regardless.
+const FORK_PATIENCE: Duration = Duration::from_secs(6);
+const FORK_PAUSE: Duration = Duration::from_micros(50);
+
+/// Has `quiesce` called in the forking thread before each fork, when no [`Pass`] is out. It must be
+/// quick. One per process.
+pub fn before_fork(quiesce: fn()) {
+    let _ = generation();
+    let _ = QUIESCE.set(quiesce);
+}
+
+/// Leave to do work that a fork must not cut in two. Dropped when the work is done.
+#[derive(Debug)]
+pub struct Pass(u64);
+
+/// Waits while a fork is under way, then holds off the next one. The work must be short, and never
+/// run user code.
+#[must_use]
+pub fn pass() -> Pass {
+    loop {
+        PASSES.fetch_add(1, Ordering::SeqCst);
+        if !FORKING.load(Ordering::SeqCst) {
+            return Pass(generation());
+        }
+        PASSES.fetch_sub(1, Ordering::SeqCst);
+        std::thread::yield_now();
+    }
+}
+
+impl Drop for Pass {
+    fn drop(&mut self) {
+        // In a forked child the count began anew.
+        if self.0 == GENERATION.load(Ordering::Acquire) {
+            PASSES.fetch_sub(1, Ordering::SeqCst);
+        }
+    }
+}
+
+#[allow(clippy::disallowed_methods, reason = "a fork handler has no executor to wait with")]
+extern "C" fn before() {
+    let Some(quiesce) = QUIESCE.get() else { return };
+    FORKING.store(true, Ordering::SeqCst);
+    let mut waited = Duration::ZERO;
+    while PASSES.load(Ordering::SeqCst) > 0 && waited < FORK_PATIENCE {
+        std::thread::sleep(FORK_PAUSE);
+        waited += FORK_PAUSE;
+    }
+    quiesce();
+}
+
+extern "C" fn in_parent() {
+    FORKING.store(false, Ordering::SeqCst);
+}
+
 extern "C" fn in_child() {
     GENERATION.fetch_add(1, Ordering::AcqRel);
+    PASSES.store(0, Ordering::SeqCst);
+    FORKING.store(false, Ordering::SeqCst);
     let mut at = SLOTS.load(Ordering::Acquire);
     // SAFETY: slots are leaked boxes, pushed once and never freed, so `at` is valid or null.
     while let Some(slot) = unsafe { at.as_ref() } {
@@ -86,7 +152,7 @@ impl Drop for NotInherited {
 }
 
 fn claim_slot(fd: RawFd) -> &'static AtomicI32 {
-    generation();
+    let _ = generation();
     let mut at = SLOTS.load(Ordering::Acquire);
     // SAFETY: as in `in_child`.
     while let Some(slot) = unsafe { at.as_ref() } {

@@ -170,6 +170,11 @@ impl Rows for LockRows<'_> {
     }
 
     fn tomb(&mut self, token: &Token, now: BootTime) -> Result<Option<Tomb>> {
+        let found = self.locks.tombs.get(token);
+        Ok(found.filter(|(_, until)| *until > now).map(|(tomb, _)| *tomb))
+    }
+
+    fn bury(&mut self, token: &Token, tomb: Tomb, now: BootTime, until: BootTime) -> Result<()> {
         let locks = &mut *self.locks;
         while let Some((end, old)) = locks.tomb_ends.first().copied()
             && end <= now
@@ -177,11 +182,6 @@ impl Rows for LockRows<'_> {
             locks.tomb_ends.remove(&(end, old));
             locks.tombs.remove(&old);
         }
-        Ok(locks.tombs.get(token).map(|(tomb, _)| *tomb))
-    }
-
-    fn bury(&mut self, token: &Token, tomb: Tomb, until: BootTime) -> Result<()> {
-        let locks = &mut *self.locks;
         let (kind, end) = match locks.tombs.get(token) {
             Some((first, end)) => {
                 locks.tomb_ends.remove(&(*end, *token));

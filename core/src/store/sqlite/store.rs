@@ -1,0 +1,248 @@
+//! The store's requests: each is one step, tried in the calling thread and, where the file is
+//! another's, waited for on the worker.
+
+use std::path::Path;
+use std::sync::{Arc, OnceLock, Weak};
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+
+use super::db::Db;
+use super::rows::{SqlBook, SqlError};
+use super::wake::{Told, Wake};
+use super::worker::Worker;
+use crate::lock::{self, Book, Event, HandOff, Limits};
+use crate::store::{
+    Answer, Ask, Cancel, Capabilities, Evict, Evicted, FenceSource, Grant, Hold, HolderView, How,
+    Kind, Kinds, LockView, Pushed, Query, Released, Renewal, SHOWN, Store, Survives, TtlScope,
+    WaiterView,
+};
+use crate::sys::{BoxFuture, Sys};
+use crate::{Error, ErrorKind, Name, Result};
+
+const LIMITS: Limits = Limits { revoked_for: Duration::from_secs(60) };
+
+/// One client's access to the locks of one database file. Nothing is opened before the first
+/// request.
+pub struct SqliteStore {
+    inner: Arc<Inner>,
+    capabilities: Capabilities,
+}
+
+struct Inner {
+    db: Arc<Db>,
+    wake: Wake,
+    worker: Worker,
+    listener: OnceLock<Weak<dyn Pushed>>,
+}
+
+impl SqliteStore {
+    /// Access to the database at `path`, with expiry counted on the clock of `sys`.
+    ///
+    /// # Errors
+    /// None today: the file is looked at by the first request.
+    pub fn open(path: &Path, sys: &Sys) -> Result<Self> {
+        let capabilities = Capabilities {
+            store: "sqlite",
+            kinds: Kinds { exclusive: true, shared: false, permits: false },
+            ttl: TtlScope::Lock,
+            fence: FenceSource::Clock,
+            push: true,
+            atomic_multi: true,
+            local_clock: true,
+            survives: Survives { holder_crash: true, store_restart: true, clock_step: true },
+        };
+        let inner = Inner {
+            db: Db::new(path, sys.clock()),
+            wake: Wake::new(path, sys.clone()),
+            worker: Worker::default(),
+            listener: OnceLock::new(),
+        };
+        Ok(Self { inner: Arc::new(inner), capabilities })
+    }
+
+    /// The database's path.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        self.inner.db.path()
+    }
+
+    /// One step in this thread if the file is free, else on the worker.
+    async fn step<T: Send + 'static>(
+        &self,
+        rules: impl Fn(&mut SqlBook<'_>, Event, &mut Vec<HandOff>) -> Result<T, SqlError>
+        + Send
+        + 'static,
+    ) -> Result<T> {
+        match Inner::step(&self.inner, false, &rules)? {
+            Some(value) => Ok(value),
+            None => self.wait_step(rules).await,
+        }
+    }
+
+    /// One step on the worker.
+    async fn wait_step<T: Send + 'static>(
+        &self,
+        rules: impl Fn(&mut SqlBook<'_>, Event, &mut Vec<HandOff>) -> Result<T, SqlError>
+        + Send
+        + 'static,
+    ) -> Result<T> {
+        let (send, receive) = oneshot::channel();
+        let inner = Arc::downgrade(&self.inner);
+        self.inner.worker.submit(move || {
+            // Given up while it stood in line: must not take place late.
+            if send.is_closed() {
+                return;
+            }
+            let Some(inner) = inner.upgrade() else { return };
+            let done = Inner::step(&inner, true, &rules).and_then(|value| {
+                value.ok_or_else(|| Error::new(ErrorKind::Internal, "a step was not waited for"))
+            });
+            let _ = send.send(done);
+        })?;
+        receive.await.unwrap_or_else(|_| {
+            Err(Error::new(ErrorKind::Internal, "the database's thread gave no answer"))
+        })
+    }
+}
+
+impl Inner {
+    /// One transaction, and the telling of its grants after the commit. None where it must wait.
+    fn step<T>(
+        this: &Arc<Self>,
+        wait: bool,
+        rules: impl Fn(&mut SqlBook<'_>, Event, &mut Vec<HandOff>) -> Result<T, SqlError>,
+    ) -> Result<Option<T>> {
+        let done = this.db.step(wait, |book, at| {
+            let mut hand_offs = Vec::new();
+            rules(book, at, &mut hand_offs).map(|value| (value, hand_offs))
+        })?;
+        let Some((value, hand_offs)) = done else { return Ok(None) };
+        Self::tell(this, &hand_offs);
+        Ok(Some(value))
+    }
+
+    /// Tells the waiters that now hold a lock. One whose process is gone is released for, so that
+    /// the next is granted without waiting for the claim to end.
+    fn tell(this: &Arc<Self>, hand_offs: &[HandOff]) {
+        let mut dead = Vec::new();
+        for hand_off in hand_offs {
+            if this.wake.is_own(hand_off.channel) {
+                if let Some(listener) = this.listener.get().and_then(Weak::upgrade) {
+                    listener.granted(Grant::of(hand_off));
+                }
+            } else if this.wake.tell(hand_off) == Told::Dead {
+                dead.push(hold_of(hand_off));
+            }
+        }
+        if dead.is_empty() {
+            return;
+        }
+        let inner = Arc::clone(this);
+        let queued = this.worker.submit(move || {
+            let done = Self::step(&inner, true, |book, at, hand_offs| {
+                lock::release_many(book, &dead, Cancel::No, at, hand_offs)
+            });
+            if let Err(error) = done {
+                tracing::warn!(%error, "a dead waiter's lock was not handed on; its claim will end");
+            }
+        });
+        if let Err(error) = queued {
+            tracing::warn!(%error, "a dead waiter's lock was not handed on; its claim will end");
+        }
+    }
+
+    /// The address of this client's waiters; none is needed where nobody waits.
+    fn channel(&self, asks: &[Ask]) -> Result<u64> {
+        match self.listener.get() {
+            Some(listener) if asks.iter().any(|ask| ask.wait.is_some()) => {
+                self.wake.channel(listener)
+            }
+            _ => Ok(0),
+        }
+    }
+}
+
+fn hold_of(hand_off: &HandOff) -> Hold {
+    Hold {
+        name: hand_off.name.clone(),
+        kind: Kind::Exclusive,
+        token: hand_off.token,
+        ttl: Duration::ZERO,
+        grace: Duration::ZERO,
+    }
+}
+
+impl Store for SqliteStore {
+    fn capabilities(&self) -> &Capabilities {
+        &self.capabilities
+    }
+
+    fn acquire<'a>(&'a self, asks: &'a [Ask], how: How) -> BoxFuture<'a, Result<Vec<Answer>>> {
+        Box::pin(async move {
+            self.capabilities.check(asks)?;
+            let channel = self.inner.channel(asks)?;
+            let asks = asks.to_vec();
+            self.step(move |book, at, hand_offs| {
+                lock::acquire_many(book, &asks, how, channel, at, hand_offs)
+            })
+            .await
+        })
+    }
+
+    fn renew<'a>(&'a self, holds: &'a [Hold]) -> BoxFuture<'a, Result<Vec<Renewal>>> {
+        let holds = holds.to_vec();
+        Box::pin(self.wait_step(move |book, at, _| lock::renew_many(book, &holds, at)))
+    }
+
+    fn release<'a>(
+        &'a self,
+        holds: &'a [Hold],
+        cancel: Cancel,
+    ) -> BoxFuture<'a, Result<Vec<Released>>> {
+        let holds = holds.to_vec();
+        Box::pin(self.step(move |book, at, hand_offs| {
+            lock::release_many(book, &holds, cancel, at, hand_offs)
+        }))
+    }
+
+    fn inspect<'a>(&'a self, what: &'a Query) -> BoxFuture<'a, Result<Vec<LockView>>> {
+        let what = what.clone();
+        Box::pin(self.step(move |book, at, _| match &what {
+            Query::Name(name) => Ok(vec![view(book, name, at)?]),
+            Query::Prefix { prefix, after, limit } => {
+                let names = book.names(prefix, after.as_ref(), *limit, at.now)?;
+                names.iter().map(|name| view(book, name, at)).collect()
+            }
+        }))
+    }
+
+    fn evict<'a>(&'a self, name: &'a Name, why: &'a Evict) -> BoxFuture<'a, Result<Evicted>> {
+        let (name, why) = (name.clone(), why.clone());
+        Box::pin(self.step(move |book, at, hand_offs| {
+            let (evicted, hand_off) = lock::evict(&mut book.rows(&name), &why, LIMITS, at)?;
+            hand_offs.extend(hand_off);
+            Ok(evicted)
+        }))
+    }
+
+    fn subscribe(&self, to: Weak<dyn Pushed>) {
+        // Once per store, by the contract.
+        let _ = self.inner.listener.set(to);
+    }
+
+    fn ping(&self) -> BoxFuture<'_, Result<()>> {
+        Box::pin(self.step(|_, _, _| Ok(())))
+    }
+}
+
+fn view(book: &mut SqlBook<'_>, name: &Name, at: Event) -> Result<LockView, SqlError> {
+    let tenure = book.tenure(name, at.now)?;
+    let (queue, waiting) = book.queue(name, SHOWN, at.now)?;
+    Ok(LockView {
+        name: name.clone(),
+        holder: tenure.map(|tenure| HolderView::of(&tenure, at.now)),
+        waiting,
+        queue: queue.iter().map(|waiter| WaiterView::of(waiter, at.now)).collect(),
+    })
+}
