@@ -104,7 +104,6 @@ impl Client {
 
     /// Describes a lock; awaiting or acquiring it yields a [`Lease`](crate::Lease). The name is
     /// checked then.
-    #[must_use]
     pub fn lock(&self, name: impl AsRef<str>) -> Lock {
         Lock::new(self.clone(), Name::new(name))
     }
@@ -183,9 +182,7 @@ impl Client {
     pub async fn shutdown(&self, grace: Duration) -> bool {
         self.shared.closed.store(true, Ordering::Release);
         let Some(live) = self.shared.live.get() else { return true };
-        live.desk.close();
-        let store = Arc::clone(live.store());
-        live.runtime.end(grace, |held| Arc::ptr_eq(held.store(), &store)).await
+        live.runtime.end(grace, Some(live.store())).await
     }
 
     pub(crate) fn attempt(&self) -> Result<Attempt> {
@@ -224,6 +221,7 @@ impl Client {
             let desk = Arc::new(Desk::new(runtime.sys.clone(), Arc::clone(&store)));
             let pushed: Arc<dyn store::Pushed> = Arc::clone(&desk) as _;
             store.subscribe(Arc::downgrade(&pushed));
+            runtime.adopt(&desk);
             Ok(Live { runtime, desk, host: host_name(), pid: process_id() })
         })
     }

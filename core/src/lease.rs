@@ -209,8 +209,14 @@ impl Lease {
     pub async fn extend(&self, ttl: Duration) -> Result<()> {
         check_ttl(ttl)?;
         self.check(Duration::ZERO)?;
-        self.inner.held.set_ttl(ttl);
-        self.inner.runtime.watchdog.renew_now(&self.inner.held).await
+        let Inner { held, runtime } = &*self.inner;
+        let before = held.ttl();
+        held.set_ttl(ttl);
+        let renewed = runtime.watchdog.renew_now(held).await;
+        if renewed.is_err() {
+            held.set_ttl(before);
+        }
+        renewed
     }
 
     /// A sign of life: the `max_hold` of the options counts anew from now.
@@ -229,10 +235,6 @@ impl Lease {
             return Release::Lost(LostReason::Forked);
         }
         let Inner { held, runtime } = &*self.inner;
-        if let Some(reason) = held.lost_reason() {
-            runtime.watchdog.lose(held, reason);
-            return Release::Lost(reason);
-        }
         let limit = held.deadline().min(runtime.sys.now() + RELEASE_PATIENCE);
         if !held.end() {
             return held.lost_reason().map_or(Release::Repeated, Release::Lost);
@@ -292,8 +294,6 @@ impl Drop for Inner {
         if self.held.end() {
             self.runtime.watchdog.forget(&self.held);
             send_to_reaper(&self.held, &self.runtime);
-        } else {
-            self.runtime.watchdog.forget(&self.held);
         }
     }
 }

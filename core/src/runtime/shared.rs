@@ -44,11 +44,11 @@ pub fn spawn(task: impl Future<Output = ()> + Send + 'static) -> Result<()> {
     Ok(())
 }
 
-/// For an exit hook: tells all holders in this process (`shutdown`), gives their leases back and
-/// waits at most `grace` for it. Does nothing where no lock was ever taken.
+/// For an exit hook: tells all holders in this process (`shutdown`), refuses its waiters, gives
+/// everything back and waits at most `grace` for it. Does nothing where no lock was ever taken.
 pub fn release_all(grace: Duration) -> bool {
     match PROCESS.get() {
-        Some(process) => block_on(process.runtime.end(grace, |_| true)),
+        Some(process) => block_on(process.runtime.end(grace, None)),
         None => true,
     }
 }

@@ -1,20 +1,22 @@
 //! What runs in the background for all clients of one [`Sys`].
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use super::Reaper;
 use crate::LostReason;
-use crate::store::{Cancel, Hold};
+use crate::store::{Cancel, Hold, Store};
 use crate::sys::Sys;
-use crate::watchdog::{Held, Watchdog};
+use crate::wait::{Desk, burial};
+use crate::watchdog::Watchdog;
 
 /// A watchdog and a reaper over one system's time and executor.
 pub struct Runtime {
     pub(crate) sys: Sys,
     pub(crate) watchdog: Arc<Watchdog>,
     pub(crate) reaper: Reaper,
+    desks: Mutex<Vec<Weak<Desk>>>,
 }
 
 impl Runtime {
@@ -24,7 +26,7 @@ impl Runtime {
     pub fn new(sys: Sys) -> Self {
         let reaper = Reaper::new(sys.clone());
         let watchdog = Arc::new(Watchdog::new(sys.clone(), reaper.clone()));
-        Self { sys, watchdog, reaper }
+        Self { sys, watchdog, reaper, desks: Mutex::default() }
     }
 
     /// Leases that are held now.
@@ -33,11 +35,25 @@ impl Runtime {
         self.watchdog.held(|_| true).len()
     }
 
-    /// Tells the holders that `which` picks, gives their leases back, and waits for that and for
-    /// all releases under way, at most `grace`. Answers whether all were given back in time.
-    pub(crate) async fn end(&self, grace: Duration, which: impl Fn(&Held) -> bool) -> bool {
+    /// Takes a client's waiters into the care of [`end`](Self::end).
+    pub(crate) fn adopt(&self, desk: &Arc<Desk>) {
+        let mut desks = self.desks.lock().unwrap_or_else(PoisonError::into_inner);
+        desks.retain(|desk| desk.strong_count() > 0);
+        desks.push(Arc::downgrade(desk));
+    }
+
+    /// Tells the holders of `store` (none: of every store), gives their leases back, refuses the
+    /// waiters, and waits for that and for all releases under way, at most `grace`. Answers whether
+    /// all was done in time.
+    pub(crate) async fn end(&self, grace: Duration, store: Option<&Arc<dyn Store>>) -> bool {
         let until = self.sys.now() + grace;
-        for held in self.watchdog.held(which) {
+        let meant = |other: &Arc<dyn Store>| store.is_none_or(|store| Arc::ptr_eq(store, other));
+        for desk in self.desks().iter().filter(|desk| meant(desk.store())) {
+            for hold in desk.close() {
+                self.reaper.bury(burial(&self.sys, desk, hold));
+            }
+        }
+        for held in self.watchdog.held(|held| meant(held.store())) {
             // First the belief, then the lock: the other order would let two believe.
             if self.watchdog.lose(&held, LostReason::Shutdown) {
                 self.reaper.bury(super::Burial {
@@ -50,6 +66,11 @@ impl Runtime {
             }
         }
         self.reaper.idle(until).await
+    }
+
+    fn desks(&self) -> Vec<Arc<Desk>> {
+        let desks = self.desks.lock().unwrap_or_else(PoisonError::into_inner);
+        desks.iter().filter_map(Weak::upgrade).collect()
     }
 }
 

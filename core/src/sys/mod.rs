@@ -28,6 +28,6 @@ pub use system::Sys;
 pub use traits::{Clock, Executor, Randomness};
 
 #[cfg(feature = "native")]
-pub(crate) use native::{BootClock, OsRandom};
+pub(crate) use native::OsRandom;
 #[cfg(feature = "native")]
-pub use native::{boot_id, host_name, thread};
+pub use native::{BootClock, boot_id, host_name, thread};

@@ -7,7 +7,8 @@ use super::{BootTime, Clock, Moment, Randomness};
 
 /// CLOCK_BOOTTIME on Linux; on macOS CLOCK_MONOTONIC, which counts sleep there
 /// (`mach_continuous_time`, unlike CLOCK_UPTIME_RAW).
-pub(crate) struct BootClock;
+#[derive(Clone, Copy, Debug)]
+pub struct BootClock;
 
 impl Clock for BootClock {
     fn now(&self) -> BootTime {
@@ -32,7 +33,7 @@ impl Clock for BootClock {
 pub(crate) struct OsRandom;
 
 impl Randomness for OsRandom {
-    #[allow(clippy::expect_used, reason = "no lock can be taken safely without randomness")]
+    #[allow(clippy::disallowed_methods, reason = "the one place that asks for randomness")]
     fn fill(&self, bytes: &mut [u8]) {
         getrandom::fill(bytes).expect("the operating system's random generator failed");
     }

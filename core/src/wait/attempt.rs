@@ -8,7 +8,7 @@ use super::desk::{Desk, Outcome, settle};
 use crate::options::{CLAIM, LockOptions, Patience, REQUEST_TIMEOUT, grace};
 use crate::runtime::{Burial, Runtime, within};
 use crate::store::{Answer, Ask, Cancel, Hold, How, Kind};
-use crate::sys::BootTime;
+use crate::sys::{BootTime, Sys};
 use crate::sys::fork::Inherited;
 use crate::watchdog::Terms;
 use crate::{Error, ErrorKind, Lease, Name, Profile, Result};
@@ -63,8 +63,7 @@ impl Attempt {
                     }
                 }
                 Ok(Some(Outcome::Refused(error))) | Err(error) => {
-                    // A refusal for good, or an error that says that nothing was done.
-                    if !error.kind().retryable() {
+                    if nothing_done(error.kind()) {
                         unsure.disarm();
                     }
                     return Err(error);
@@ -139,6 +138,30 @@ impl Attempt {
     }
 }
 
+/// Whether the store's refusal means that it knows nothing of the attempt.
+fn nothing_done(kind: ErrorKind) -> bool {
+    matches!(
+        kind,
+        ErrorKind::InvalidInput
+            | ErrorKind::Unsupported
+            | ErrorKind::QueueFull
+            | ErrorKind::Cancelled
+            | ErrorKind::StoreFailed
+    )
+}
+
+/// What ends an attempt at the store, with a tombstone against a request still on its way.
+pub(crate) fn burial(sys: &Sys, desk: &Arc<Desk>, hold: Hold) -> Burial {
+    let until = sys.now() + hold.ttl + hold.grace;
+    Burial {
+        store: Arc::clone(desk.store()),
+        hold,
+        cancel: Cancel::Tombstone(TOMBSTONE.max(2 * REQUEST_TIMEOUT)),
+        until,
+        desk: Some(Arc::clone(desk)),
+    }
+}
+
 /// Stands for a token that the store may know: dropped while armed, it has the reaper end the
 /// attempt there, with a tombstone against a request that is still on its way.
 struct Unsure(Inherited<Armed>);
@@ -170,13 +193,7 @@ impl Drop for Armed {
         if !*self.armed.get_mut() {
             return;
         }
-        let now = self.runtime.sys.now();
-        self.runtime.reaper.bury(Burial {
-            store: Arc::clone(self.desk.store()),
-            hold: self.hold.clone(),
-            cancel: Cancel::Tombstone(TOMBSTONE.max(2 * REQUEST_TIMEOUT)),
-            until: now + self.hold.ttl + self.hold.grace,
-            desk: Some(Arc::clone(&self.desk)),
-        });
+        let burial = burial(&self.runtime.sys, &self.desk, self.hold.clone());
+        self.runtime.reaper.bury(burial);
     }
 }

@@ -8,7 +8,7 @@ use tokio::sync::{Notify, oneshot};
 
 use crate::options::{HEARTBEAT, REQUEST_TIMEOUT};
 use crate::runtime::within;
-use crate::store::{Answer, Ask, Grant, How, Pushed, Store};
+use crate::store::{Answer, Ask, Grant, Hold, How, Pushed, Store};
 use crate::sys::{BootTime, Sys, Token};
 use crate::watchdog::{Schedule, believed_until, claimed_until};
 use crate::{Error, ErrorKind, Name};
@@ -97,19 +97,22 @@ impl Desk {
         self.take(token);
     }
 
-    /// Refuses all waiters: the client is shut down.
-    pub(crate) fn close(&self) {
+    /// Refuses all waiters: the client is shut down. Answers what the store may know of them.
+    pub(crate) fn close(&self) -> Vec<Hold> {
         let mut state = self.state();
         let entries = std::mem::take(&mut state.entries);
         state.ids.clear();
         state.schedule = Schedule::default();
         drop(state);
+        let mut holds = Vec::with_capacity(entries.len());
         for entry in entries.into_values() {
-            let message =
-                format!("the client was shut down while lock {} was waited for", entry.ask.name);
+            let name = &entry.ask.name;
+            let message = format!("the client was shut down while lock {name} was waited for");
+            holds.push(Hold::of(&entry.ask));
             let _ = entry.to.send(Outcome::Refused(Error::new(ErrorKind::ShutDown, message)));
         }
         self.wake.notify_one();
+        holds
     }
 
     fn next_look(&self, look_again_in: Duration, first: bool) -> BootTime {

@@ -4,5 +4,5 @@
 mod attempt;
 mod desk;
 
-pub(crate) use attempt::{Attempt, Request};
+pub(crate) use attempt::{Attempt, Request, burial};
 pub(crate) use desk::Desk;

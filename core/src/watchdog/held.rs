@@ -122,14 +122,23 @@ impl Held {
         }
     }
 
+    /// Whether the tenure is believed. The first look past the deadline ends it for good: a
+    /// renewal that succeeds a moment later must not make a `false` true again.
     pub(crate) fn is_held(&self) -> bool {
-        self.state.load(Ordering::Acquire) == HELD && self.sys.now() < self.deadline()
+        if self.state.load(Ordering::Acquire) != HELD {
+            return false;
+        }
+        if self.sys.now() < self.deadline() {
+            return true;
+        }
+        self.lose(self.overdue());
+        false
     }
 
     /// Why the tenure is over, if it is and was not released.
     pub(crate) fn lost_reason(&self) -> Option<LostReason> {
+        self.is_held();
         match self.state.load(Ordering::Acquire) {
-            HELD if self.sys.now() >= self.deadline() => Some(self.overdue()),
             HELD | RELEASED => None,
             code => LostReason::from_number(code - LOST),
         }
@@ -153,7 +162,8 @@ impl Held {
             return false;
         }
         self.deadline.fetch_max(until.as_nanos(), Ordering::AcqRel);
-        true
+        // Someone may have looked between the two lines above, and seen the end.
+        self.state.load(Ordering::Acquire) == HELD
     }
 
     /// A renewal failed without an answer about the tenure.
@@ -163,13 +173,11 @@ impl Held {
 
     /// Ends the tenure as given back by its holder. False if it was over already.
     pub(crate) fn end(&self) -> bool {
-        let alive = self.is_held();
-        let swapped =
-            self.state.compare_exchange(HELD, RELEASED, Ordering::AcqRel, Ordering::Acquire);
-        if swapped.is_ok() {
-            self.lost.notify_waiters();
-        }
-        alive && swapped.is_ok()
+        self.is_held()
+            && self
+                .state
+                .compare_exchange(HELD, RELEASED, Ordering::AcqRel, Ordering::Acquire)
+                .is_ok()
     }
 
     /// Ends the tenure as lost, and tells. False if it was over already.

@@ -100,7 +100,7 @@ impl Watchdog {
     pub(crate) fn lose(&self, held: &Held, reason: LostReason) -> bool {
         self.forget(held);
         let lost = held.lose(reason);
-        if lost {
+        if lost && reason != LostReason::Shutdown {
             let hold = held.hold();
             tracing::warn!(name = %hold.name, fence = held.fence(), %reason, "lease lost");
         }
@@ -178,8 +178,9 @@ impl Watchdog {
             Some(Renewal::Renewed { .. }) => {
                 if held.renewed(believed_until(sent, asked.ttl)) {
                     self.next_renewal(held, self.sys.now() + self.sys.jitter(asked.ttl / 3));
-                } else if self.lose(held, held.lost_reason().unwrap_or(LostReason::Expired)) {
+                } else if let Some(reason) = held.lost_reason() {
                     // It came back to life in the store after its holder was told.
+                    self.lose(held, reason);
                     self.give_back(held);
                 }
             }
@@ -227,13 +228,14 @@ async fn run(watchdog: Arc<Watchdog>) {
         let (renew, over) = watchdog.take_due(now);
         for held in over {
             let reason = held.overdue();
+            watchdog.lose(&held, reason);
             // A longest tenure ends for good: the next holder need not wait for the expiry.
-            if watchdog.lose(&held, reason) && reason == LostReason::MaxHold {
+            if held.lost_reason() == Some(LostReason::MaxHold) {
                 watchdog.give_back(&held);
             }
         }
-        for (store, batch) in by_store(renew) {
-            sys.spawn_lease(Box::pin(renew_batch(Arc::clone(&watchdog), store, batch)));
+        for batch in by_store(renew) {
+            sys.spawn_lease(Box::pin(renew_batch(Arc::clone(&watchdog), batch)));
         }
         let notified = watchdog.wake.notified();
         let until = {
@@ -249,21 +251,27 @@ async fn run(watchdog: Arc<Watchdog>) {
     }
 }
 
-fn by_store(all: Vec<Arc<Held>>) -> Vec<(Arc<dyn Store>, Vec<Arc<Held>>)> {
-    let mut groups: HashMap<usize, Vec<(Arc<dyn Store>, Vec<Arc<Held>>)>> = HashMap::new();
-    for held in all {
-        let store = Arc::clone(held.store());
-        let key = Arc::as_ptr(&store).cast::<()>() as usize;
-        let chunks = groups.entry(key).or_default();
-        match chunks.last_mut() {
-            Some((_, chunk)) if chunk.len() < BATCH => chunk.push(held),
-            _ => chunks.push((store, vec![held])),
-        }
-    }
-    groups.into_values().flatten().collect()
+/// Leases that are renewed in one request.
+struct Batch {
+    store: Arc<dyn Store>,
+    leases: Vec<Arc<Held>>,
 }
 
-async fn renew_batch(watchdog: Arc<Watchdog>, store: Arc<dyn Store>, batch: Vec<Arc<Held>>) {
+fn by_store(all: Vec<Arc<Held>>) -> impl Iterator<Item = Batch> {
+    let mut groups: HashMap<usize, Vec<Batch>> = HashMap::new();
+    for held in all {
+        let store = Arc::clone(held.store());
+        let batches = groups.entry(Arc::as_ptr(&store).cast::<()>() as usize).or_default();
+        match batches.last_mut() {
+            Some(batch) if batch.leases.len() < BATCH => batch.leases.push(held),
+            _ => batches.push(Batch { store, leases: vec![held] }),
+        }
+    }
+    groups.into_values().flatten()
+}
+
+async fn renew_batch(watchdog: Arc<Watchdog>, batch: Batch) {
+    let Batch { store, leases: batch } = batch;
     let sys = watchdog.sys.clone();
     let holds: Vec<Hold> = batch.iter().map(|held| held.request()).collect();
     let sent = sys.now();
