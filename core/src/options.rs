@@ -86,7 +86,7 @@ impl LockOptions {
             return Err(Error::invalid(format!("wait is {wait:?}: at most 365 days are allowed")));
         }
         if let Some(limit) = self.max_hold
-            && (limit < self.ttl.min(MIN_TTL) || limit > MAX_TTL)
+            && !(MIN_TTL..=MAX_TTL).contains(&limit)
         {
             return Err(Error::invalid(format!(
                 "max_hold is {limit:?}: 10 ms to 365 days are allowed"

@@ -13,10 +13,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::fence;
-use super::rows::{Event, HandOff, Limits, Rows, Tenure, Tomb, Waiter};
+use super::rows::{Event, HandOff, Rows, Tenure, Tomb, Waiter};
 use crate::LostReason;
 use crate::store::{Answer, Ask, Cancel, Evict, Evicted, Hold, Holding, Released, Renewal, Wait};
 use crate::sys::{BootTime, Token};
+
+/// How long the token of an ended tenure is refused: longer than any request can be on its way.
+const ENDED_FOR: Duration = Duration::from_secs(60);
 
 /// Asks for the lock; `channel` is where a later grant is to be told.
 ///
@@ -28,10 +31,12 @@ pub fn acquire<R: Rows>(
     channel: u64,
     at: Event,
 ) -> Result<(Answer, Option<HandOff>), R::Error> {
+    let holder = live_holder(rows, at.now)?;
     if rows.tomb(&ask.token, at.now)?.is_some() {
-        return Ok((Answer::Cancelled, None));
+        let hand_off = if holder.is_none() { pass_on(rows, at)? } else { None };
+        return Ok((Answer::Cancelled, hand_off));
     }
-    if let Some(mut tenure) = live_holder(rows, at.now)? {
+    if let Some(mut tenure) = holder {
         if tenure.token != ask.token {
             return Ok((taken(rows, ask, channel, &tenure, at)?, None));
         }
@@ -72,15 +77,16 @@ pub fn acquire<R: Rows>(
     }
 }
 
-/// Whether `ask` would be granted now; changes nothing. For all-or-nothing calls.
+/// Whether `ask` would be granted now; grants nothing. For all-or-nothing calls.
 ///
 /// # Errors
 /// As the rows fail.
 pub fn available<R: Rows>(rows: &mut R, ask: &Ask, at: Event) -> Result<Option<Answer>, R::Error> {
+    let holder = rows.holder()?.filter(|tenure| tenure.until > at.now);
     if rows.tomb(&ask.token, at.now)?.is_some() {
         return Ok(Some(Answer::Cancelled));
     }
-    match live_holder(rows, at.now)? {
+    match holder {
         Some(tenure) if tenure.token == ask.token => Ok(None),
         Some(tenure) => Ok(Some(Answer::Busy { holder: Some(holding(&tenure, at.now)) })),
         None => match first_live(rows, at.now)? {
@@ -126,14 +132,14 @@ pub fn release<R: Rows>(
         rows.bury(token, Tomb::Cancelled, at.now, at.now + span)?;
     }
     let waited = rows.remove_waiter(token)?;
-    let holder = rows.holder()?;
-    let done = match &holder {
-        Some(tenure) if tenure.token == *token && tenure.until > at.now => Released::Released,
-        _ if waited => Released::LeftQueue,
-        _ => Released::NotHeld,
+    let holder = live_holder(rows, at.now)?;
+    let own = holder.as_ref().is_some_and(|tenure| tenure.token == *token);
+    let hand_off = if own || holder.is_none() { pass_on(rows, at)? } else { None };
+    let done = match (own, waited) {
+        (true, _) => Released::Released,
+        (false, true) => Released::LeftQueue,
+        (false, false) => Released::NotHeld,
     };
-    let free = holder.is_none_or(|tenure| tenure.token == *token || tenure.until <= at.now);
-    let hand_off = if free { pass_on(rows, at)? } else { None };
     Ok((done, hand_off))
 }
 
@@ -144,14 +150,13 @@ pub fn release<R: Rows>(
 pub fn evict<R: Rows>(
     rows: &mut R,
     why: &Evict,
-    limits: Limits,
     at: Event,
 ) -> Result<(Evicted, Option<HandOff>), R::Error> {
     let tenure = match live_holder(rows, at.now)? {
         Some(tenure) if why.fence.is_none_or(|fence| fence == tenure.fence) => tenure,
         _ => return Ok((Evicted::NotHeld, None)),
     };
-    rows.bury(&tenure.token, Tomb::Revoked, at.now, at.now + limits.revoked_for)?;
+    rows.bury(&tenure.token, Tomb::Revoked, at.now, at.now + ENDED_FOR)?;
     claim_fence(rows, at)?;
     let hand_off = pass_on(rows, at)?;
     Ok((Evicted::Evicted { fence: tenure.fence, profile: tenure.profile }, hand_off))
@@ -200,8 +205,16 @@ fn next_look(first: bool, holder: &Tenure, wait: &Wait, now: BootTime) -> Durati
     if first { wait.heartbeat.min(holder.until.since(now)) } else { wait.heartbeat }
 }
 
+/// The tenure, if it is live. One that ran out is cleared away and its token buried: a waiter that
+/// slept through its claim must not come back as the holder of a second tenure.
 fn live_holder<R: Rows>(rows: &mut R, now: BootTime) -> Result<Option<Tenure>, R::Error> {
-    Ok(rows.holder()?.filter(|tenure| tenure.until > now))
+    let Some(tenure) = rows.holder()? else { return Ok(None) };
+    if tenure.until > now {
+        return Ok(Some(tenure));
+    }
+    rows.set_holder(None)?;
+    rows.bury(&tenure.token, Tomb::Expired, now, now + ENDED_FOR)?;
+    Ok(None)
 }
 
 /// The first waiter that is alive; the dead before it are removed.

@@ -10,4 +10,4 @@ mod rows;
 pub use batch::{Book, acquire_many, release_many, renew_many};
 pub use exclusive::{acquire, available, evict, release, renew};
 pub use fence::{MAX_FENCE, next_fence};
-pub use rows::{Event, HandOff, Limits, Rows, Tenure, Tomb, Waiter};
+pub use rows::{Event, HandOff, Rows, Tenure, Tomb, Waiter};

@@ -59,13 +59,8 @@ pub enum Tomb {
     Cancelled,
     /// Its tenure was ended from outside.
     Revoked,
-}
-
-/// Bounds that the store gives the rules.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Limits {
-    /// How long the tombstone of an evicted token stays.
-    pub revoked_for: Duration,
+    /// Its tenure ran out and the lock went on to another.
+    Expired,
 }
 
 /// A grant that the step made to a waiter: to be told to it once the step is committed.

@@ -8,8 +8,8 @@ use super::desk::{Desk, Outcome, settle};
 use crate::options::{CLAIM, LockOptions, Patience, REQUEST_TIMEOUT, grace};
 use crate::runtime::{Burial, Runtime, within};
 use crate::store::{Answer, Ask, Cancel, Hold, How, Kind};
-use crate::sys::{BootTime, Sys};
 use crate::sys::fork::Inherited;
+use crate::sys::{BootTime, Sys};
 use crate::watchdog::Terms;
 use crate::{Error, ErrorKind, Lease, Name, Profile, Result};
 
@@ -42,7 +42,7 @@ impl Attempt {
             Patience::AtMost(wait) => started + wait,
             Patience::None => started + REQUEST_TIMEOUT,
         };
-        let ask = Ask {
+        let mut ask = Ask {
             name,
             kind: Kind::Exclusive,
             token: sys.token(),
@@ -57,10 +57,24 @@ impl Attempt {
             match self.ask(&ask, give_up).await {
                 Ok(Some(Outcome::Granted { fence, deadline, claimed })) => {
                     let left = deadline.since(sys.now());
-                    // A claim is confirmed by asking again: the ask is idempotent.
-                    if !claimed || (options.renew && left >= ENOUGH) {
-                        break (fence, deadline, claimed);
+                    if left >= ENOUGH || (!claimed && !left.is_zero()) {
+                        // A fixed term needs its whole length confirmed before it is used.
+                        if !claimed || options.renew {
+                            break (fence, deadline, claimed);
+                        }
                     }
+                    // A claim is confirmed by asking again, for the ask is idempotent. An answer
+                    // that came after its own lease is given back.
+                    if !claimed {
+                        if give_up <= sys.now() || ask.wait.is_none() {
+                            return Err(too_late(&ask));
+                        }
+                        unsure = self.start_over(&mut ask);
+                    }
+                }
+                // Its tenure ended before the attempt knew of it: a slept-through claim.
+                Ok(Some(Outcome::Refused(error))) if error.kind() == ErrorKind::Cancelled => {
+                    unsure = self.start_over(&mut ask);
                 }
                 Ok(Some(Outcome::Refused(error))) | Err(error) => {
                     if nothing_done(error.kind()) {
@@ -74,12 +88,6 @@ impl Attempt {
                 }
             }
         };
-        if sys.now() >= deadline {
-            return Err(Error::new(
-                ErrorKind::StoreUnavailable,
-                format!("lock {} was granted, but the answer came after its lease", ask.name),
-            ));
-        }
         unsure.disarm();
         let terms = Terms {
             fence,
@@ -91,6 +99,12 @@ impl Attempt {
         let (store, hold) = (Arc::clone(self.desk.store()), Hold::of(&ask));
         let held = self.runtime.watchdog.watch(store, hold, terms, claimed.then_some(CLAIM / 3));
         Ok(Some(Lease::new(held, Arc::clone(&self.runtime), options.owner)))
+    }
+
+    /// A new token, at the end of the queue: an old one never holds a second tenure.
+    fn start_over(&self, ask: &mut Ask) -> Unsure {
+        ask.token = self.runtime.sys.token();
+        Unsure::new(self, ask)
     }
 
     /// Asks once and, if it is queued, waits. None where it is taken and the ask doesn't wait.
@@ -136,6 +150,13 @@ impl Attempt {
             (None, _) => Err(Error::new(ErrorKind::Internal, "the store gave no answer")),
         }
     }
+}
+
+fn too_late(ask: &Ask) -> Error {
+    Error::new(
+        ErrorKind::StoreUnavailable,
+        format!("lock {} was granted, but the answer came after its lease", ask.name),
+    )
 }
 
 /// Whether the store's refusal means that it knows nothing of the attempt.

@@ -3,10 +3,9 @@
 use std::collections::HashMap;
 use std::future::ready;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
-use std::time::Duration;
 
 use super::rows::Locks;
-use crate::lock::{self, Book, Event, HandOff, Limits};
+use crate::lock::{self, Book, Event, HandOff};
 use crate::store::{
     Answer, Ask, Cancel, Capabilities, Evict, Evicted, FenceSource, Grant, Hold, HolderView, How,
     Kinds, LockView, Pushed, Query, Released, Renewal, SHOWN, Store, Survives, TtlScope,
@@ -14,8 +13,6 @@ use crate::store::{
 };
 use crate::sys::{BoxFuture, Clock};
 use crate::{Name, Result};
-
-const LIMITS: Limits = Limits { revoked_for: Duration::from_secs(60) };
 
 /// What all clients of one memory store share.
 #[derive(Default)]
@@ -159,7 +156,7 @@ impl Store for MemoryStore {
 
     fn evict<'a>(&'a self, name: &'a Name, why: &'a Evict) -> BoxFuture<'a, Result<Evicted>> {
         now(self.step(|locks, at, hand_offs| {
-            let (evicted, hand_off) = lock::evict(&mut locks.rows(name), why, LIMITS, at)?;
+            let (evicted, hand_off) = lock::evict(&mut locks.rows(name), why, at)?;
             hand_offs.extend(hand_off);
             Ok(evicted)
         }))

@@ -113,7 +113,8 @@ impl Db {
     /// The connection, made or made anew where the file at the path is not the one it was.
     fn opened<'a>(&self, slot: &'a mut Option<Open>) -> Result<&'a mut Open, SqlError> {
         if let Some(open) = slot.as_ref() {
-            let same = fs::metadata(&self.path).is_ok_and(|found| identity(&found) == open.identity);
+            let same =
+                fs::metadata(&self.path).is_ok_and(|found| identity(&found) == open.identity);
             if !same {
                 tracing::warn!(path = %self.path.display(), "the database was replaced; reopening");
                 *slot = None;

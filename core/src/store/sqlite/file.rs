@@ -82,7 +82,9 @@ fn refuse_network(path: &Path, folder: &Path) -> Result<()> {
     match network(found.f_type as u32) {
         Some(name) => Err(unusable(
             path,
-            &format!("is on a network file system ({name}), where two hosts could both hold a lock"),
+            &format!(
+                "is on a network file system ({name}), where two hosts could both hold a lock"
+            ),
         )),
         None => Ok(()),
     }

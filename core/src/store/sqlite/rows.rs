@@ -82,8 +82,7 @@ impl SqlBook<'_> {
             "SELECT token, rank, seq, alive_until, claim, channel, owner, profile FROM waiter
               WHERE name = ?1 AND alive_until > ?2 ORDER BY rank, seq LIMIT ?3",
         )?;
-        let found =
-            statement.query_map(params![bytes, stamp(now), limit as i64], waiter_of)?;
+        let found = statement.query_map(params![bytes, stamp(now), limit as i64], waiter_of)?;
         let waiters = found.collect::<rusqlite::Result<Vec<_>>>()?;
         let count: i64 = self
             .0
@@ -234,16 +233,25 @@ impl Rows for SqlRows<'_> {
         let mut statement = self
             .connection
             .prepare_cached("SELECT kind FROM tomb WHERE token = ?1 AND until > ?2")?;
-        let kind: Option<i64> =
-            statement.query_row(params![token.as_bytes(), stamp(now)], |row| row.get(0)).optional()?;
-        Ok(kind.map(|kind| if kind == 1 { Tomb::Revoked } else { Tomb::Cancelled }))
+        let kind: Option<i64> = statement
+            .query_row(params![token.as_bytes(), stamp(now)], |row| row.get(0))
+            .optional()?;
+        Ok(kind.map(|kind| match kind {
+            1 => Tomb::Revoked,
+            2 => Tomb::Expired,
+            _ => Tomb::Cancelled,
+        }))
     }
 
     fn bury(&mut self, token: &Token, tomb: Tomb, now: BootTime, until: BootTime) -> Result<()> {
         self.connection
             .prepare_cached("DELETE FROM tomb WHERE until <= ?1")?
             .execute([stamp(now)])?;
-        let kind = i64::from(tomb == Tomb::Revoked);
+        let kind = match tomb {
+            Tomb::Cancelled => 0,
+            Tomb::Revoked => 1,
+            Tomb::Expired => 2,
+        };
         self.connection
             .prepare_cached(
                 "INSERT INTO tomb (token, kind, until) VALUES (?1, ?2, ?3)
@@ -262,9 +270,7 @@ impl Rows for SqlRows<'_> {
     }
 
     fn set_last_fence(&mut self, fence: u64) -> Result<()> {
-        self.connection
-            .prepare_cached("UPDATE meta SET fence = ?1")?
-            .execute([fence as i64])?;
+        self.connection.prepare_cached("UPDATE meta SET fence = ?1")?.execute([fence as i64])?;
         Ok(())
     }
 }

@@ -44,7 +44,7 @@ CREATE TABLE waiter (
     profile TEXT NOT NULL,
     PRIMARY KEY (name, rank, seq)
 ) WITHOUT ROWID;
-CREATE UNIQUE INDEX waiter_token ON waiter (token);
+CREATE UNIQUE INDEX waiter_token ON waiter (token, name);
 CREATE TABLE tomb (
     token BLOB PRIMARY KEY,
     kind INTEGER NOT NULL,
@@ -81,9 +81,8 @@ pub(super) fn ready(connection: &Connection, path: &Path, boot: &str) -> Result<
         let what = format!("has format {format}; this version of leasehold knows {FORMAT}");
         return Err(unusable(path, &what).into());
     }
-    let stored: Option<String> = connection
-        .query_row("SELECT boot FROM meta", [], |row| row.get(0))
-        .optional()?;
+    let stored: Option<String> =
+        connection.query_row("SELECT boot FROM meta", [], |row| row.get(0)).optional()?;
     match stored {
         None => connection
             .execute("INSERT INTO meta (id, boot, fence, seq) VALUES (1, ?1, 0, 0)", [boot])

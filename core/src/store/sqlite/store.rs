@@ -11,7 +11,7 @@ use super::db::Db;
 use super::rows::{SqlBook, SqlError};
 use super::wake::{Told, Wake};
 use super::worker::Worker;
-use crate::lock::{self, Book, Event, HandOff, Limits};
+use crate::lock::{self, Book, Event, HandOff};
 use crate::store::{
     Answer, Ask, Cancel, Capabilities, Evict, Evicted, FenceSource, Grant, Hold, HolderView, How,
     Kind, Kinds, LockView, Pushed, Query, Released, Renewal, SHOWN, Store, Survives, TtlScope,
@@ -19,8 +19,6 @@ use crate::store::{
 };
 use crate::sys::{BoxFuture, Sys};
 use crate::{Error, ErrorKind, Name, Result};
-
-const LIMITS: Limits = Limits { revoked_for: Duration::from_secs(60) };
 
 /// One client's access to the locks of one database file. Nothing is opened before the first
 /// request.
@@ -220,7 +218,7 @@ impl Store for SqliteStore {
     fn evict<'a>(&'a self, name: &'a Name, why: &'a Evict) -> BoxFuture<'a, Result<Evicted>> {
         let (name, why) = (name.clone(), why.clone());
         Box::pin(self.step(move |book, at, hand_offs| {
-            let (evicted, hand_off) = lock::evict(&mut book.rows(&name), &why, LIMITS, at)?;
+            let (evicted, hand_off) = lock::evict(&mut book.rows(&name), &why, at)?;
             hand_offs.extend(hand_off);
             Ok(evicted)
         }))

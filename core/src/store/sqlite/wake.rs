@@ -181,10 +181,7 @@ fn file_name(channel: u64) -> String {
 }
 
 #[allow(clippy::disallowed_methods, reason = "a socket belongs to the pool that polls it")]
-fn listen(
-    socket: UnixDatagram,
-    listener: Weak<dyn Pushed>,
-) -> Result<tokio::task::AbortHandle> {
+fn listen(socket: UnixDatagram, listener: Weak<dyn Pushed>) -> Result<tokio::task::AbortHandle> {
     let pool = crate::runtime::io()?;
     let _context = pool.enter();
     let socket = tokio::net::UnixDatagram::from_std(socket).map_err(|cause| {
@@ -209,13 +206,11 @@ fn parse(message: &[u8]) -> Option<Grant> {
     if message[0] != LAYOUT {
         return None;
     }
-    let number = |from: usize| {
-        u64::from_le_bytes(std::array::from_fn(|index| message[from + index]))
-    };
+    let number =
+        |from: usize| u64::from_le_bytes(std::array::from_fn(|index| message[from + index]));
     Some(Grant {
         token: Token::from_bytes(std::array::from_fn(|index| message[1 + index])),
         fence: number(17),
         claim_until: Some(BootTime::from_nanos(number(25))),
     })
 }
-
