@@ -18,7 +18,7 @@ use std::mem::ManuallyDrop;
 use std::ops::Deref;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::ptr;
-use std::sync::atomic::{AtomicBool, AtomicI32, AtomicPtr, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicI32, AtomicPtr, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Once, OnceLock};
 use std::time::Duration;
 
@@ -37,7 +37,8 @@ pub fn generation() -> u64 {
     GENERATION.load(Ordering::Acquire)
 }
 
-static FORKING: AtomicBool = AtomicBool::new(false);
+/// Forks under way: two threads may fork at once.
+static FORKING: AtomicUsize = AtomicUsize::new(0);
 static PASSES: AtomicUsize = AtomicUsize::new(0);
 static QUIESCE: OnceLock<fn()> = OnceLock::new();
 /// A fork waits this long for work that must not be cut in two, then goes on regardless.
@@ -61,7 +62,7 @@ pub struct Pass(u64);
 pub fn pass() -> Pass {
     loop {
         PASSES.fetch_add(1, Ordering::SeqCst);
-        if !FORKING.load(Ordering::SeqCst) {
+        if FORKING.load(Ordering::SeqCst) == 0 {
             return Pass(generation());
         }
         PASSES.fetch_sub(1, Ordering::SeqCst);
@@ -80,8 +81,8 @@ impl Drop for Pass {
 
 #[allow(clippy::disallowed_methods, reason = "a fork handler has no executor to wait with")]
 extern "C" fn before() {
+    FORKING.fetch_add(1, Ordering::SeqCst);
     let Some(quiesce) = QUIESCE.get() else { return };
-    FORKING.store(true, Ordering::SeqCst);
     let mut waited = Duration::ZERO;
     while PASSES.load(Ordering::SeqCst) > 0 && waited < FORK_PATIENCE {
         std::thread::sleep(FORK_PAUSE);
@@ -91,13 +92,13 @@ extern "C" fn before() {
 }
 
 extern "C" fn in_parent() {
-    FORKING.store(false, Ordering::SeqCst);
+    FORKING.fetch_sub(1, Ordering::SeqCst);
 }
 
 extern "C" fn in_child() {
     GENERATION.fetch_add(1, Ordering::AcqRel);
     PASSES.store(0, Ordering::SeqCst);
-    FORKING.store(false, Ordering::SeqCst);
+    FORKING.store(0, Ordering::SeqCst);
     let mut at = SLOTS.load(Ordering::Acquire);
     // SAFETY: slots are leaked boxes, pushed once and never freed, so `at` is valid or null.
     while let Some(slot) = unsafe { at.as_ref() } {

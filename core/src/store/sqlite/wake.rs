@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError, Weak};
 use std::time::Duration;
 
-use super::file::{beside, unusable};
+use super::file::{beside, prepare, unusable};
 use crate::lock::HandOff;
 use crate::store::{Grant, Pushed};
 use crate::sys::{BootTime, Sys, Token};
@@ -78,6 +78,7 @@ impl Wake {
             let what = format!("has no wake-ups: {} can't be used", self.folder.display());
             unusable(&self.database, &what).caused_by(cause)
         };
+        prepare(&self.database)?;
         match fs::DirBuilder::new().mode(0o700).create(&self.folder) {
             Err(cause) if cause.kind() == Io::AlreadyExists => {}
             result => result.map_err(failed)?,
