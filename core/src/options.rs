@@ -147,3 +147,37 @@ pub fn seconds(what: &str, value: f64) -> Result<Duration> {
     Duration::try_from_secs_f64(value)
         .map_err(|cause| Error::invalid(format!("{what} is {value} seconds")).caused_by(cause))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_number_that_is_no_duration_is_named() {
+        for (value, shown) in [
+            (-1.0, "-1"),
+            (f64::NAN, "NaN"),
+            (f64::INFINITY, "inf"),
+            (f64::NEG_INFINITY, "-inf"),
+            (1e300, "1000"),
+        ] {
+            let error = seconds("ttl", value).unwrap_err();
+            assert_eq!(error.kind(), crate::ErrorKind::InvalidInput);
+            assert!(error.message().starts_with(&format!("ttl is {shown}")), "{error}");
+        }
+        assert_eq!(seconds("ttl", 1.5).unwrap(), Duration::from_millis(1500));
+    }
+
+    /// Hazard 21: zero never means for ever, and nothing overflows.
+    #[test]
+    fn a_ttl_is_in_bounds_or_refused() {
+        for ttl in [Duration::ZERO, Duration::from_millis(9), MAX_TTL * 2, Duration::MAX] {
+            let error = check_ttl(ttl).unwrap_err();
+            assert!(error.message().contains(&format!("{ttl:?}")), "{error}");
+        }
+        for ttl in [MIN_TTL, Duration::from_millis(999), MAX_TTL] {
+            check_ttl(ttl).unwrap();
+        }
+        assert!(seconds("ttl", 9_223_372_036_854_775_808.0).and_then(check_ttl).is_err());
+    }
+}

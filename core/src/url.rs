@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
+
 use crate::name::shown;
 use crate::{Error, ErrorKind, Result};
 
@@ -33,6 +35,9 @@ const PLANNED: [&str; 9] = [
     "zookeeper",
 ];
 
+/// What a path may not show as it is.
+const SPECIAL: &AsciiSet = &CONTROLS.add(b'%').add(b'?').add(b'#').add(b' ');
+
 impl StoreUrl {
     /// Parses `text`.
     ///
@@ -61,13 +66,16 @@ impl StoreUrl {
 
 fn memory(text: &str, rest: &str) -> Result<StoreUrl> {
     let Some(name) = rest.strip_prefix("//") else {
-        return Err(Error::invalid(format!("{}: write memory:// or memory://name", shown(text))));
+        return Err(Error::invalid(format!(
+            "{}: write memory:// or memory://name",
+            shown(&redacted(text))
+        )));
     };
     let odd = |c: char| !(c.is_ascii_alphanumeric() || "-_.".contains(c));
     if name.contains(odd) {
         return Err(Error::invalid(format!(
             "the memory store's name in {} may have letters, digits, '-', '_' and '.' only",
-            shown(text)
+            shown(&redacted(text))
         )));
     }
     Ok(StoreUrl::Memory { name: (!name.is_empty()).then(|| name.to_owned()) })
@@ -75,7 +83,7 @@ fn memory(text: &str, rest: &str) -> Result<StoreUrl> {
 
 /// The path is taken after percent-decoding, so that any file name can be written.
 fn sqlite(text: &str, rest: &str) -> Result<StoreUrl> {
-    let wrong = |what: &str| Error::invalid(format!("{}: {what}", shown(text)));
+    let wrong = |what: &str| Error::invalid(format!("{}: {what}", shown(&redacted(text))));
     let path = match rest.strip_prefix("//") {
         Some(absolute) if absolute.starts_with('/') => absolute,
         Some("") => return Err(wrong("the database path is missing")),
@@ -135,8 +143,10 @@ impl fmt::Display for StoreUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Memory { name } => write!(f, "memory://{}", name.as_deref().unwrap_or_default()),
-            Self::Sqlite { path } if path.starts_with('/') => write!(f, "sqlite://{path}"),
-            Self::Sqlite { path } => write!(f, "sqlite:{path}"),
+            Self::Sqlite { path } => {
+                let root = if path.starts_with('/') { "//" } else { "" };
+                write!(f, "sqlite:{root}{}", utf8_percent_encode(path, SPECIAL))
+            }
         }
     }
 }
@@ -170,6 +180,72 @@ impl StoreUrl {
                 Self::of_path(&absolute)
             }
             memory => Ok(memory),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn good_urls() {
+        let sqlite = |path: &str| StoreUrl::Sqlite { path: path.to_owned() };
+        for (text, url) in [
+            ("memory://", StoreUrl::Memory { name: None }),
+            ("memory://a-b_c.1", StoreUrl::Memory { name: Some("a-b_c.1".to_owned()) }),
+            ("sqlite:///var/lib/locks.db", sqlite("/var/lib/locks.db")),
+            ("sqlite:locks.db", sqlite("locks.db")),
+            ("sqlite:///a%20b%3Fc", sqlite("/a b?c")),
+        ] {
+            assert_eq!(StoreUrl::parse(text).unwrap(), url, "{text}");
+        }
+    }
+
+    /// The shown URL must lead back to the same file, whatever its name.
+    #[test]
+    fn a_shown_url_parses_to_itself() {
+        for path in ["/a b", "/a?b#c", "/100%", "/%41", "/ä/日本", "rel/x.db"] {
+            let url = StoreUrl::Sqlite { path: path.to_owned() };
+            assert_eq!(StoreUrl::parse(&url.to_string()).unwrap(), url, "{url}");
+        }
+    }
+
+    #[test]
+    fn bad_urls_are_named_with_their_reason() {
+        for (text, kind, words) in [
+            ("", ErrorKind::InvalidInput, "no scheme"),
+            ("locks.db", ErrorKind::InvalidInput, "no scheme"),
+            ("carrier-pigeon://x", ErrorKind::InvalidInput, "unknown scheme \"carrier-pigeon\""),
+            ("redis://", ErrorKind::InvalidInput, "no host"),
+            ("redis:///0", ErrorKind::InvalidInput, "no host"),
+            ("redis://localhost", ErrorKind::Unsupported, "redis store is not in this version"),
+            ("memory://a/b", ErrorKind::InvalidInput, "name"),
+            ("sqlite://host/path", ErrorKind::InvalidInput, "host has no place"),
+            ("sqlite://", ErrorKind::InvalidInput, "path is missing"),
+            ("sqlite:", ErrorKind::InvalidInput, "path is missing"),
+            ("sqlite:///a?timeout=1", ErrorKind::InvalidInput, "no parameters"),
+            ("sqlite:///a%00b", ErrorKind::InvalidInput, "NUL"),
+            ("sqlite:///a%FF", ErrorKind::InvalidInput, "not UTF-8"),
+        ] {
+            let error = StoreUrl::parse(text).expect_err(text);
+            assert_eq!(error.kind(), kind, "{text}: {error:?}");
+            assert!(error.message().contains(words), "{text}: {error:?}");
+        }
+    }
+
+    #[test]
+    fn no_error_shows_a_password() {
+        for text in [
+            "redis://user:canary@",
+            "redis://user:canary@host:bad/0",
+            "redis://user:can%40ary@host",
+            "pigeon://user:canary@host?password=canary",
+            "canary",
+        ] {
+            let Err(error) = StoreUrl::parse(text) else { continue };
+            let shown = format!("{error:?} {error}");
+            assert!(text == "canary" || !shown.contains("canary"), "{shown}");
         }
     }
 }

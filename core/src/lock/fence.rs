@@ -25,3 +25,23 @@ pub fn next_fence(previous: u64, wall_us: u64) -> Result<u64> {
     }
     Ok(next)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fence_grows_whatever_the_clock_does() {
+        assert_eq!(next_fence(0, 1_000).unwrap(), 1_000);
+        assert_eq!(next_fence(1_000, 1_000).unwrap(), 1_001);
+        assert_eq!(next_fence(5_000, 10).unwrap(), 5_001, "the clock stepped back");
+        assert_eq!(next_fence(MAX_FENCE - 1, 0).unwrap(), MAX_FENCE);
+    }
+
+    #[test]
+    fn a_fence_past_the_largest_is_refused() {
+        for (previous, wall) in [(MAX_FENCE, 0), (0, MAX_FENCE + 1), (u64::MAX, u64::MAX)] {
+            assert_eq!(next_fence(previous, wall).unwrap_err().kind(), ErrorKind::StoreFailed);
+        }
+    }
+}

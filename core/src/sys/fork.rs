@@ -298,3 +298,79 @@ impl<T> Drop for PerProcess<T> {
 unsafe impl<T: Send + Sync> Send for PerProcess<T> {}
 // SAFETY: as above.
 unsafe impl<T: Send + Sync> Sync for PerProcess<T> {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Runs `body` in a forked child; whether it was true there.
+    fn in_forked_child(body: impl FnOnce() -> bool) -> bool {
+        // SAFETY: the child only runs `body`, which takes no lock of another thread, and ends.
+        match unsafe { libc::fork() } {
+            0 => {
+                let code = i32::from(!body());
+                // SAFETY: ends the child without the parent's exit handlers.
+                unsafe { libc::_exit(code) }
+            }
+            child => {
+                assert!(child > 0, "fork failed");
+                let mut status = 0;
+                // SAFETY: waits for the child just made.
+                let waited = unsafe { libc::waitpid(child, &mut status, 0) };
+                waited == child && libc::WIFEXITED(status) && libc::WEXITSTATUS(status) == 0
+            }
+        }
+    }
+
+    #[test]
+    fn a_child_sees_another_generation_and_the_parent_does_not() {
+        let before = generation();
+        assert!(in_forked_child(|| generation() == before + 1));
+        assert_eq!(generation(), before);
+    }
+
+    #[test]
+    fn a_slot_is_empty_in_a_child_and_full_in_the_parent() {
+        let slot = PerProcess::new();
+        let make = |value| slot.get_or_try_init(|| Ok::<_, ()>(value));
+        assert_eq!(make(1).as_deref(), Ok(&1));
+        assert!(in_forked_child(|| slot.get().is_none() && make(2).as_deref() == Ok(&2)));
+        assert_eq!(slot.get().as_deref(), Some(&1));
+    }
+
+    #[test]
+    fn an_inherited_value_is_not_dropped_in_a_child() {
+        struct Flag(Arc<AtomicUsize>);
+        impl Drop for Flag {
+            fn drop(&mut self) {
+                self.0.fetch_add(1, Ordering::SeqCst);
+            }
+        }
+        let dropped = Arc::new(AtomicUsize::new(0));
+        let value = Inherited::new(Flag(Arc::clone(&dropped)));
+        let seen = Arc::clone(&dropped);
+        assert!(in_forked_child(|| {
+            let forked = value.forked();
+            drop(value);
+            forked && seen.load(Ordering::SeqCst) == 0
+        }));
+        assert_eq!(dropped.load(Ordering::SeqCst), 1, "dropped in the parent, by the closure");
+    }
+
+    #[test]
+    fn a_child_is_born_without_the_lock_files_and_the_slot_is_used_again() {
+        let open = || OwnedFd::from(std::fs::File::open("/dev/null").unwrap());
+        let watched = NotInherited::new(open());
+        let fd = watched.file().as_raw_fd();
+        // SAFETY: asks for a descriptor's flags only.
+        let is_open = move || unsafe { libc::fcntl(fd, libc::F_GETFD) } >= 0;
+        assert!(is_open());
+        assert!(in_forked_child(|| !is_open()));
+        assert!(is_open());
+        let slot = std::ptr::from_ref(watched.slot);
+        drop(watched);
+        assert!(!is_open());
+        let again: Vec<_> = (0..3).map(|_| NotInherited::new(open())).collect();
+        assert!(again.iter().any(|other| std::ptr::eq(other.slot, slot)));
+    }
+}

@@ -1,0 +1,218 @@
+//! The rules of a lock under random histories: against the promises, and the stores against the
+//! rules.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use leasehold::sys::BootTime;
+use leasehold::watchdog::Schedule;
+use leasehold_testkit::contract::{MemoryRig, SqliteRig};
+use leasehold_testkit::model::{Op, Rules, Subject, Through, history, play};
+use leasehold_testkit::property;
+use proptest::prelude::*;
+
+#[test]
+fn the_rules_keep_their_promises() {
+    property(4000, &history(1..120), |history: &Vec<Op>| {
+        play(&mut Rules::default(), history).map(drop)
+    });
+}
+
+#[test]
+fn the_memory_store_answers_as_the_rules_do() {
+    property(300, &history(1..100), |history: &Vec<Op>| {
+        let rig = MemoryRig::new(1);
+        same(history, &mut Through::new(&rig, Rules::default().moment()))
+    });
+}
+
+#[test]
+fn the_sqlite_store_answers_as_the_rules_do() {
+    property(120, &history(1..100), |history: &Vec<Op>| {
+        let rig = SqliteRig::new(1)?;
+        same(history, &mut Through::new(&rig, Rules::default().moment()))
+    });
+}
+
+/// Plays `history` on `store` and on the rules, and demands the same answers and views.
+fn same(history: &[Op], store: &mut dyn Subject) -> Result<(), String> {
+    let expected = play(&mut Rules::default(), history)?;
+    let found = play(store, history)?;
+    for (index, (found, expected)) in found.iter().zip(&expected).enumerate() {
+        if found != expected {
+            return Err(format!("step {index}: the store {found:?}\n  the rules {expected:?}"));
+        }
+    }
+    Ok(())
+}
+
+#[derive(Clone, Debug)]
+enum Plan {
+    Set(u64, u64),
+    Remove(u64),
+    Take(u64),
+}
+
+#[test]
+fn a_schedule_gives_each_entry_once_in_time() {
+    let plan = prop_oneof![
+        3 => (0_u64..12, 0_u64..40).prop_map(|(id, at)| Plan::Set(id, at)),
+        1 => (0_u64..12).prop_map(Plan::Remove),
+        2 => (0_u64..45).prop_map(Plan::Take),
+    ];
+    property(2000, &proptest::collection::vec(plan, 1..80), |plans: &Vec<Plan>| {
+        let (mut schedule, mut naive) = (Schedule::default(), BTreeMap::<u64, u64>::new());
+        for plan in plans {
+            match *plan {
+                Plan::Set(id, at) => {
+                    schedule.set(id, BootTime::from_nanos(at));
+                    naive.insert(id, at);
+                }
+                Plan::Remove(id) => {
+                    schedule.remove(id);
+                    naive.remove(&id);
+                }
+                Plan::Take(now) => {
+                    let mut due: Vec<(u64, u64)> = naive
+                        .iter()
+                        .filter(|(_, at)| **at <= now)
+                        .map(|(id, at)| (*at, *id))
+                        .collect();
+                    due.sort_unstable();
+                    let taken = schedule.take_due(BootTime::from_nanos(now));
+                    let expected: Vec<u64> = due.iter().map(|(_, id)| *id).collect();
+                    if taken != expected {
+                        return Err(format!("due at {now}: {taken:?}, not {expected:?}"));
+                    }
+                    naive.retain(|_, at| *at > now);
+                }
+            }
+            let next = naive.values().min().map_or(BootTime::NEVER, |at| BootTime::from_nanos(*at));
+            if schedule.next() != next || schedule.is_empty() != naive.is_empty() {
+                return Err(format!("next is {:?}, not {next:?}", schedule.next()));
+            }
+        }
+        Ok(())
+    });
+}
+
+/// The oracle itself can tell: each broken rule below is one that a peer has or had.
+#[test]
+fn the_oracle_catches_broken_rules() {
+    for broken in broken::ALL {
+        let caught = (0..4000).find(|seed| broken::caught(*broken, *seed));
+        let seed = caught.unwrap_or_else(|| panic!("{broken:?} was not caught in 4,000 histories"));
+        println!("{broken:?}: caught by history {seed}");
+    }
+}
+
+mod broken {
+    //! Subjects that break one promise each, by lying between the rules and the observer.
+
+    use leasehold::store::{Answer, How, Released, Renewal};
+    use leasehold::sys::Moment;
+    use leasehold_testkit::model::{Op, Outcome, Rules, Seen, Subject, history, play};
+    use proptest::strategy::{Strategy, ValueTree};
+    use proptest::test_runner::{Config, RngSeed, TestRunner};
+
+    #[derive(Clone, Copy, PartialEq, Debug)]
+    pub(super) enum Broken {
+        /// An expired holder's release frees its successor's lock (ShedLock before 2025).
+        ReleaseOfAny,
+        /// A lost wake-up: an expired tenure is not handed over by who sees it.
+        Asleep,
+        /// A renewal brings an expired tenure back (RedLock.net).
+        Resurrect,
+        /// A repeated ask gets a new fence (RedissonFencedLock).
+        NewFence,
+        /// A cancelled attempt is granted (no tombstone).
+        NoTomb,
+        /// A newcomer is granted before those who wait.
+        Barge,
+    }
+
+    pub(super) const ALL: &[Broken] = &[
+        Broken::ReleaseOfAny,
+        Broken::Asleep,
+        Broken::Resurrect,
+        Broken::NewFence,
+        Broken::NoTomb,
+        Broken::Barge,
+    ];
+
+    pub(super) fn caught(broken: Broken, seed: u64) -> bool {
+        let config = Config {
+            rng_seed: RngSeed::Fixed(seed),
+            failure_persistence: None,
+            ..Config::default()
+        };
+        let mut runner = TestRunner::new(config);
+        let ops = history(20..60).new_tree(&mut runner).expect("a history").current();
+        play(&mut Liar { rules: Rules::default(), broken }, &ops).is_err()
+    }
+
+    struct Liar {
+        rules: Rules,
+        broken: Broken,
+    }
+
+    impl Subject for Liar {
+        fn apply(&mut self, op: &Op, fence: Option<u64>) -> Outcome {
+            let op = match (self.broken, op) {
+                (Broken::ReleaseOfAny, Op::Release { name, tomb, .. }) => {
+                    match self.rules.see(*name).holder {
+                        Some(holder) => {
+                            Op::Release { name: *name, attempt: holder.attempt, tomb: *tomb }
+                        }
+                        None => op.clone(),
+                    }
+                }
+                (Broken::NoTomb, Op::Release { name, attempt, .. }) => {
+                    Op::Release { name: *name, attempt: *attempt, tomb: None }
+                }
+                (Broken::Barge, Op::Ask(tries, How::EachAlone)) => {
+                    // Those who wait for a free lock are made to leave first.
+                    for one in tries {
+                        let seen = self.rules.see(one.name);
+                        if seen.holder.is_none() {
+                            for (attempt, _) in seen.queue {
+                                let leave = Op::Release { name: one.name, attempt, tomb: None };
+                                self.rules.apply(&leave, None);
+                            }
+                        }
+                    }
+                    op.clone()
+                }
+                (Broken::Asleep, Op::Release { name, .. })
+                    if self.rules.see(*name).holder.is_none() =>
+                {
+                    return Outcome::Released(Released::NotHeld);
+                }
+                _ => op.clone(),
+            };
+            let outcome = self.rules.apply(&op, fence);
+            match (self.broken, outcome) {
+                (Broken::Resurrect, Outcome::Renewal(Renewal::Gone(_))) => {
+                    Outcome::Renewal(Renewal::Renewed { stored_for: super::Duration::from_secs(9) })
+                }
+                (Broken::NewFence, Outcome::Answers(mut answers)) => {
+                    for answer in &mut answers {
+                        if let Answer::Granted { fence, .. } = answer {
+                            *fence += 1;
+                        }
+                    }
+                    Outcome::Answers(answers)
+                }
+                (_, outcome) => outcome,
+            }
+        }
+
+        fn see(&mut self, name: usize) -> Seen {
+            self.rules.see(name)
+        }
+
+        fn moment(&self) -> Moment {
+            self.rules.moment()
+        }
+    }
+}
