@@ -13,14 +13,14 @@ use proptest::prelude::*;
 
 #[test]
 fn the_rules_keep_their_promises() {
-    property(4000, &history(1..120), |history: &Vec<Op>| {
+    property(700, &history(1..120), |history: &Vec<Op>| {
         play(&mut Rules::default(), history).map(drop)
     });
 }
 
 #[test]
 fn the_memory_store_answers_as_the_rules_do() {
-    property(300, &history(1..100), |history: &Vec<Op>| {
+    property(80, &history(1..100), |history: &Vec<Op>| {
         let rig = MemoryRig::new(1);
         same(history, &mut Through::new(&rig, Rules::default().moment()))
     });
@@ -28,7 +28,7 @@ fn the_memory_store_answers_as_the_rules_do() {
 
 #[test]
 fn the_sqlite_store_answers_as_the_rules_do() {
-    property(120, &history(1..100), |history: &Vec<Op>| {
+    property(60, &history(1..100), |history: &Vec<Op>| {
         let rig = SqliteRig::new(1)?;
         same(history, &mut Through::new(&rig, Rules::default().moment()))
     });
@@ -60,7 +60,7 @@ fn a_schedule_gives_each_entry_once_in_time() {
         1 => (0_u64..12).prop_map(Plan::Remove),
         2 => (0_u64..45).prop_map(Plan::Take),
     ];
-    property(2000, &proptest::collection::vec(plan, 1..80), |plans: &Vec<Plan>| {
+    property(500, &proptest::collection::vec(plan, 1..80), |plans: &Vec<Plan>| {
         let (mut schedule, mut naive) = (Schedule::default(), BTreeMap::<u64, u64>::new());
         for plan in plans {
             match *plan {

@@ -28,6 +28,20 @@ pub enum Outcome {
     Failed(ErrorInfo),
 }
 
+impl Outcome {
+    /// The error that it is, for a caller to whom everything but `Held` and `Busy` is one.
+    #[must_use]
+    pub fn error(&self) -> Option<ErrorInfo> {
+        match self {
+            Self::Held { .. } | Self::Busy => None,
+            Self::TimedOut(error) | Self::Deadlock(error) | Self::Failed(error) => {
+                Some(error.clone())
+            }
+            Self::Cancelled => Some(ErrorInfo::cancelled()),
+        }
+    }
+}
+
 /// One try to take a lock. It owns what it obtains: dropping or cancelling it gives that back.
 pub struct Attempt {
     done: Pending<Outcome>,
@@ -89,8 +103,8 @@ impl Attempt {
         self.done.on_done(callback);
     }
 
-    /// Stops waiting, or gives back what was obtained. Idempotent. Afterwards the outcome is
-    /// `Cancelled`, for ever.
+    /// Stops waiting, or gives back what was obtained, even if a handle to it was taken already.
+    /// Idempotent. Afterwards the outcome is `Cancelled`, for ever.
     pub fn cancel(&self) {
         if self.slot.forked() {
             return;
@@ -100,8 +114,11 @@ impl Attempt {
             state.cancelled = true;
             state.held.take()
         };
-        // Dropping the lease sends its release.
-        drop(held);
+        // Not merely dropped: what interrupted the caller may keep a clone of the handle alive, as a
+        // Python traceback does.
+        if let Some(held) = held {
+            drop(held.release());
+        }
         let stop = self.slot.stop.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(stop) = stop {
             stop();

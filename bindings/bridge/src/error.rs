@@ -36,6 +36,10 @@ impl From<Error> for ErrorInfo {
 }
 
 impl ErrorInfo {
+    pub(crate) fn cancelled() -> Self {
+        Error::new(ErrorKind::Cancelled, "the attempt was cancelled").into()
+    }
+
     pub(crate) fn forked(what: &str) -> Self {
         Error::new(ErrorKind::Forked, format!("{what} was inherited through fork")).into()
     }

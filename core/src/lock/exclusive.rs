@@ -82,7 +82,8 @@ pub fn acquire<R: Rows>(
 /// # Errors
 /// As the rows fail.
 pub fn available<R: Rows>(rows: &mut R, ask: &Ask, at: Event) -> Result<Option<Answer>, R::Error> {
-    let holder = rows.holder()?.filter(|tenure| tenure.until > at.now);
+    // Clears away a tenure that ran out, as the ask itself would: its token is barred from here on.
+    let holder = live_holder(rows, at.now)?;
     if rows.tomb(&ask.token, at.now)?.is_some() {
         return Ok(Some(Answer::Cancelled));
     }
@@ -191,7 +192,7 @@ fn taken<R: Rows>(
         profile: Arc::clone(&ask.profile),
     };
     rows.set_waiter(&waiter)?;
-    let first = rows.head()?.is_some_and(|head| head.token == ask.token);
+    let first = first_live(rows, at.now)?.is_some_and(|head| head.token == ask.token);
     Ok(Answer::Queued {
         first,
         look_again_in: next_look(first, holder, &wait, at.now),

@@ -13,6 +13,7 @@ use crate::{Error, Result};
 
 struct Process {
     runtime: Arc<Runtime>,
+    #[cfg_attr(not(feature = "sqlite"), allow(dead_code, reason = "for a store with sockets"))]
     threads: Arc<Threads>,
 }
 

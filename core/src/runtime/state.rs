@@ -55,7 +55,11 @@ impl Runtime {
         }
         for held in self.watchdog.held(|held| meant(held.store())) {
             // First the belief, then the lock: the other order would let two believe.
-            if self.watchdog.lose(&held, LostReason::Shutdown) {
+            // Also a longest tenure that was seen to be over and that the watchdog, which gives it
+            // back, has not come to.
+            if self.watchdog.lose(&held, LostReason::Shutdown)
+                || held.lost_reason() == Some(LostReason::MaxHold)
+            {
                 self.reaper.bury(super::Burial {
                     store: Arc::clone(held.store()),
                     hold: Hold::clone(held.hold()),

@@ -44,6 +44,7 @@ impl Threads {
         Ok(Self { io, lease: handle })
     }
 
+    #[cfg_attr(not(feature = "sqlite"), allow(dead_code, reason = "for a store with sockets"))]
     pub(crate) fn io(&self) -> &Handle {
         self.io.handle()
     }

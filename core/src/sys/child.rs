@@ -34,6 +34,23 @@ pub fn bind_to_parent(command: &mut Command) {
     }
 }
 
+/// Has `command` tell who watches it, before it becomes the program: in the child, for the parent
+/// may be stopped or killed right after the start. Written to `to` in one piece: the child's process
+/// number, which is its group's with [`bind_to_parent`], in eight bytes, little-endian, then `tail`.
+pub fn announce(command: &mut Command, to: OwnedFd, tail: [u8; 8]) {
+    // SAFETY: getpid and write are async-signal-safe and nothing is allocated.
+    unsafe {
+        command.pre_exec(move || {
+            let mut message = [0; 16];
+            let number = i64::from(rustix::process::getpid().as_raw_pid());
+            message[..8].copy_from_slice(&number.to_le_bytes());
+            message[8..].copy_from_slice(&tail);
+            rustix::io::write(&to, &message)?;
+            Ok(())
+        });
+    }
+}
+
 /// Has `command` start in the foreground of `terminal`. Done in the child, before it becomes the
 /// program: the parent alone would be too late for one that looks at the terminal at once. Its
 /// group must be its own: call [`bind_to_parent`] too.
