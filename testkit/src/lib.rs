@@ -1,1 +1,27 @@
 //! Contract suite, oracles, virtual time and real processes for testing leasehold.
+//!
+//! For tests of the library, of its bindings and of a store that someone else writes; never part of
+//! a product.
+
+pub mod contract;
+mod folder;
+mod guarded;
+pub mod model;
+pub mod oracle;
+mod process;
+mod program;
+mod property;
+mod random;
+mod stepper;
+mod turn;
+mod world;
+
+pub use folder::folder;
+pub use guarded::Guarded;
+pub use process::Process;
+pub use program::program;
+pub use property::property;
+pub use random::SeededRandom;
+pub use stepper::Stepper;
+pub use turn::{Turn, stop_between_steps, turn_is_free};
+pub use world::World;

@@ -1,0 +1,99 @@
+//! `contender URL NAME COUNT DIR [--hold-us N] [--ttl-ms N] [--who WHO]`: takes the lock COUNT
+//! times and does a section for the oracle under each lease.
+//!
+//! Prints `ready`, waits for a line on its input, then prints `granted FENCE` for each grant and
+//! `done` at the end. Any error ends it with `error CODE MESSAGE`.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use leasehold::{Client, ErrorKind};
+use leasehold_testkit::oracle::Log;
+
+struct Arguments {
+    url: String,
+    name: String,
+    count: u64,
+    folder: PathBuf,
+    hold: Duration,
+    ttl: Duration,
+    who: String,
+}
+
+fn main() -> ExitCode {
+    let arguments = match arguments(std::env::args().skip(1)) {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            eprintln!("contender: {error}");
+            return ExitCode::from(2);
+        }
+    };
+    println!("ready");
+    let mut line = String::new();
+    if std::io::stdin().read_line(&mut line).is_err() {
+        return ExitCode::from(2);
+    }
+    match contend(&arguments) {
+        Ok(()) => {
+            println!("done");
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            println!("error {} {error:?}", error.kind().code());
+            ExitCode::FAILURE
+        }
+    }
+}
+
+#[allow(clippy::disallowed_methods, reason = "stands for the work that is done under a lock")]
+fn contend(arguments: &Arguments) -> leasehold::Result<()> {
+    let broken = |cause: std::io::Error| {
+        leasehold::Error::new(ErrorKind::Internal, "the oracle's files").caused_by(cause)
+    };
+    let client = Client::connect(&arguments.url)?;
+    let mut log = Log::open(&arguments.folder, &arguments.who).map_err(broken)?;
+    for _ in 0..arguments.count {
+        let lease = client.lock(&arguments.name).ttl(arguments.ttl).acquire_blocking()?;
+        println!("granted {}", lease.fence());
+        let section = log.enter(lease.fence()).map_err(broken)?;
+        if !arguments.hold.is_zero() {
+            std::thread::sleep(arguments.hold);
+        }
+        // A lease that was lost meanwhile is another's: nothing may be written under it.
+        lease.check(Duration::ZERO)?;
+        section.leave().map_err(broken)?;
+        leasehold::block_on(lease.release());
+    }
+    Ok(())
+}
+
+fn arguments(mut given: impl Iterator<Item = String>) -> Result<Arguments, String> {
+    const USAGE: &str =
+        "usage: contender URL NAME COUNT DIR [--hold-us N] [--ttl-ms N] [--who WHO]";
+    let mut next = || given.next().ok_or(USAGE);
+    let (url, name, count, folder) = (next()?, next()?, next()?, next()?);
+    let mut arguments = Arguments {
+        url,
+        name,
+        count: number(&count)?,
+        folder: folder.into(),
+        hold: Duration::ZERO,
+        ttl: Duration::from_secs(30),
+        who: format!("rust-{}", std::process::id()),
+    };
+    while let Some(option) = given.next() {
+        let value = given.next().ok_or(USAGE)?;
+        match option.as_str() {
+            "--hold-us" => arguments.hold = Duration::from_micros(number(&value)?),
+            "--ttl-ms" => arguments.ttl = Duration::from_millis(number(&value)?),
+            "--who" => arguments.who = value,
+            _ => return Err(format!("{option} is unknown; {USAGE}")),
+        }
+    }
+    Ok(arguments)
+}
+
+fn number(text: &str) -> Result<u64, String> {
+    text.parse().map_err(|_| format!("{text} is not a number"))
+}

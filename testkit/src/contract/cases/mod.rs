@@ -1,0 +1,36 @@
+//! The cases, by what they are about.
+
+mod batch;
+mod cancel;
+mod evict;
+mod fence;
+mod grant;
+mod kept;
+mod name;
+mod push;
+mod queue;
+mod renew;
+mod scale;
+mod view;
+
+use super::Case;
+
+/// Every case, in a fixed order.
+#[must_use]
+pub fn all() -> Vec<&'static Case> {
+    let lists: [&'static [Case]; 12] = [
+        grant::CASES,
+        queue::CASES,
+        cancel::CASES,
+        renew::CASES,
+        fence::CASES,
+        evict::CASES,
+        view::CASES,
+        name::CASES,
+        batch::CASES,
+        push::CASES,
+        kept::CASES,
+        scale::CASES,
+    ];
+    lists.into_iter().flatten().collect()
+}

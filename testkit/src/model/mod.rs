@@ -1,0 +1,17 @@
+//! Random histories of a store, and an oracle that knows the promises only.
+//!
+//! A history is a list of [`Op`]s; a [`Subject`] plays them (the rules by themselves, or a store),
+//! and [`Promises`] judges what was answered and what can be seen after each step. Time is an
+//! event like any other.
+
+mod op;
+mod promises;
+mod rules;
+mod subject;
+mod through;
+
+pub use op::{Op, Try, history};
+pub use promises::Promises;
+pub use rules::Rules;
+pub use subject::{Outcome, Seen, SeenHolder, Subject, ask_of, name_of, play, who};
+pub use through::Through;

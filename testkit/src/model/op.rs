@@ -1,0 +1,132 @@
+//! The steps of a history, and how they are drawn: few names and attempts, so that they meet, and
+//! time spans around the ones that matter, so that edges are hit exactly.
+
+use std::time::Duration;
+
+use leasehold::store::{How, Wait};
+use proptest::prelude::*;
+
+/// Locks in a history.
+pub(super) const NAMES: usize = 2;
+/// Attempts for each lock. An attempt has one token for ever, as a buggy or slow client would.
+pub(super) const ATTEMPTS: usize = 7;
+
+/// One attempt's ask.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Try {
+    /// The lock.
+    pub name: usize,
+    /// The attempt.
+    pub attempt: usize,
+    /// The ttl.
+    pub ttl: Duration,
+    /// Kept beyond it.
+    pub grace: Duration,
+    /// Whether and how it waits.
+    pub wait: Option<Wait>,
+}
+
+/// One step.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Op {
+    /// Ask for one lock or several.
+    Ask(Vec<Try>, How),
+    /// Renew a tenure.
+    Renew {
+        /// The lock.
+        name: usize,
+        /// The attempt.
+        attempt: usize,
+        /// For how long.
+        ttl: Duration,
+    },
+    /// Release or leave the queue, with a tombstone or without.
+    Release {
+        /// The lock.
+        name: usize,
+        /// The attempt.
+        attempt: usize,
+        /// The tombstone's length.
+        tomb: Option<Duration>,
+    },
+    /// End a tenure from outside; true demands the fence that was seen last.
+    Evict {
+        /// The lock.
+        name: usize,
+        /// Whether the last seen fence is demanded.
+        fence: bool,
+    },
+    /// Let time pass.
+    Advance(Duration),
+    /// Step the wall clock, in seconds.
+    StepWall(i64),
+}
+
+/// Histories of `steps` steps.
+pub fn history(steps: std::ops::Range<usize>) -> impl Strategy<Value = Vec<Op>> {
+    proptest::collection::vec(op(), steps)
+}
+
+fn op() -> impl Strategy<Value = Op> {
+    let name = 0..NAMES;
+    let attempt = 0..ATTEMPTS;
+    prop_oneof![
+        10 => a_try(0.8).prop_map(|ask| Op::Ask(vec![ask], How::EachAlone)),
+        2 => proptest::collection::vec(a_try(0.8), 0..4)
+            .prop_map(|asks| Op::Ask(asks, How::EachAlone)),
+        2 => proptest::collection::vec(a_try(0.01), 1..3)
+            .prop_map(|asks| {
+                let asks = asks.into_iter().map(|ask| Try { wait: None, ..ask });
+                Op::Ask(asks.collect(), How::AllOrNothing)
+            }),
+        4 => (name.clone(), attempt.clone(), ttl())
+            .prop_map(|(name, attempt, ttl)| Op::Renew { name, attempt, ttl }),
+        5 => (name.clone(), attempt.clone(), proptest::option::weighted(0.4, tomb()))
+            .prop_map(|(name, attempt, tomb)| Op::Release { name, attempt, tomb }),
+        1 => (name, any::<bool>()).prop_map(|(name, fence)| Op::Evict { name, fence }),
+        6 => span().prop_map(Op::Advance),
+        1 => (-5000_i64..5000).prop_map(Op::StepWall),
+    ]
+}
+
+fn a_try(waits: f64) -> impl Strategy<Value = Try> {
+    (0..NAMES, 0..ATTEMPTS, ttl(), proptest::option::weighted(waits, wait())).prop_map(
+        |(name, attempt, ttl, wait)| {
+            // An attempt's rank is its own: it doesn't change between asks.
+            let priority = [0, 0, 0, 0, 1, 1, -1][attempt];
+            let wait = wait.map(|wait| Wait { priority, ..wait });
+            Try { name, attempt, ttl, grace: Duration::from_millis(100), wait }
+        },
+    )
+}
+
+fn wait() -> impl Strategy<Value = Wait> {
+    let alive = prop_oneof![Just(250_u64), Just(1000), Just(60_000)];
+    let queue = prop_oneof![1 => Just(0_u32), 2 => Just(2), 7 => Just(10_000)];
+    (alive, queue).prop_map(|(alive, max_queue)| Wait {
+        alive_for: Duration::from_millis(alive),
+        claim: Duration::from_millis(150),
+        heartbeat: Duration::from_millis(100),
+        max_queue,
+        priority: 0,
+    })
+}
+
+fn ttl() -> impl Strategy<Value = Duration> {
+    prop_oneof![Just(200_u64), Just(500), Just(900)].prop_map(Duration::from_millis)
+}
+
+fn tomb() -> impl Strategy<Value = Duration> {
+    prop_oneof![Just(100_u64), Just(1000), Just(10_000)].prop_map(Duration::from_millis)
+}
+
+/// Mostly sums of the spans above, so that something is due exactly now or a nanosecond ago.
+fn span() -> impl Strategy<Value = Duration> {
+    prop_oneof![
+        6 => prop_oneof![
+            Just(100_u64), Just(150), Just(250), Just(300), Just(600), Just(1000), Just(60_000)
+        ].prop_map(Duration::from_millis),
+        1 => Just(Duration::from_nanos(1)),
+        2 => (0_u64..1_200_000_000).prop_map(Duration::from_nanos),
+    ]
+}
