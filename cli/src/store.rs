@@ -1,0 +1,36 @@
+//! From `--store` to a client.
+
+use std::ffi::OsStr;
+
+use leasehold::{Client, ClientOptions, StoreUrl};
+
+use crate::exit::{Failure, code};
+
+/// A client of the store that the command line, or else the environment, names.
+///
+/// # Errors
+/// For what is no URL of a store, and for a memory store: it would end with this process and
+/// exclude nobody, which looks like a lock that works.
+pub(crate) fn client(store: Option<&OsStr>) -> Result<Client, Failure> {
+    let url = match store {
+        Some(url) => url
+            .to_str()
+            // Not shown: it may hold a password.
+            .ok_or_else(|| Failure::new(code::USAGE, "the URL given with --store is not UTF-8"))?
+            .to_owned(),
+        None => leasehold::default_url()?,
+    };
+    let options = ClientOptions { language: Some("cli"), ..ClientOptions::default() };
+    let client = Client::with(&url, options)?;
+    if let StoreUrl::Memory { .. } = client.url() {
+        return Err(Failure::new(
+            code::USAGE,
+            format!(
+                "the store {} lives and dies with this process and would exclude nobody: use \
+                 sqlite:///path",
+                client.url()
+            ),
+        ));
+    }
+    Ok(client)
+}

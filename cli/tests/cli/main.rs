@@ -1,0 +1,11 @@
+//! The command as users run it: real processes on a real database file.
+
+mod input;
+mod loss;
+mod pages;
+mod run;
+mod signals;
+mod support;
+#[cfg(target_os = "linux")]
+mod terminal;
+mod views;
