@@ -1,0 +1,83 @@
+"""Waiting for a native call, in a thread or in a task.
+
+A thread waits in slices. Between them Python runs: signal handlers (Ctrl-C), and exceptions that
+were sent to the thread. A result that is there at once costs neither a wait nor a loop's turn.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, TypeVar
+
+from leasehold import _process
+from leasehold._native import Attempt, Failure, Held
+from leasehold.errors import from_failure
+
+if TYPE_CHECKING:
+    from leasehold._native import Call
+
+_T = TypeVar("_T")
+
+# Handlers of signals run in the main thread only; elsewhere a slice is for exceptions that were
+# sent to the thread, and a thousand waiting threads should not wake twenty times a second each.
+_MAIN_SLICE_MS = 50
+_OTHER_SLICE_MS = 500
+
+
+def finish(call: Call[_T], name: str | None = None) -> _T:
+    """The result of ``call``, waited for in this thread."""
+    if call.poll() is None:
+        _block(call)
+    return _value(call, name)
+
+
+async def finish_async(call: Call[_T], name: str | None = None) -> _T:
+    """The result of ``call``, waited for in this task."""
+    if call.poll() is None:
+        from leasehold import _loop
+
+        await _loop.done(call)
+    return _value(call, name)
+
+
+def obtain(attempt: Attempt, name: str) -> Held | None:
+    """What ``attempt`` came to, waited for in this thread. None where the lock is another's."""
+    if attempt.poll() is None:
+        with _process.Waiting(attempt):
+            _block(attempt)
+        _process.end_with_the_process()
+    return _held(attempt, name)
+
+
+async def obtain_async(attempt: Attempt, name: str) -> Held | None:
+    """What ``attempt`` came to, waited for in this task."""
+    if attempt.poll() is None:
+        from leasehold import _loop
+
+        with _process.Waiting(attempt):
+            await _loop.done(attempt)
+    return _held(attempt, name)
+
+
+def _block(work: Call[_T] | Attempt) -> None:
+    main = threading.get_ident() == threading.main_thread().ident
+    slice_ms = _MAIN_SLICE_MS if main else _OTHER_SLICE_MS
+    while work.wait(slice_ms) is None:
+        pass
+
+
+def _value(call: Call[_T], name: str | None) -> _T:
+    result = call.poll()
+    if isinstance(result, Failure):
+        raise from_failure(result, name)
+    assert result is not None, "a call that is done has a result"
+    return result
+
+
+def _held(attempt: Attempt, name: str) -> Held | None:
+    result = attempt.poll()
+    if isinstance(result, Held):
+        return result
+    if isinstance(result, Failure):
+        raise from_failure(result, name)
+    return None

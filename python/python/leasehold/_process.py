@@ -1,0 +1,96 @@
+"""The process's life: its exit, its forks.
+
+At exit the holders are told and what can be given back in bounded time is; attempts that still wait
+leave their queues. Only daemon threads can be waiting then, and they end with the process in
+silence, as daemon threads do: an exception would be printed for each. The hooks of ``atexit`` do
+not run in a child of ``multiprocessing``, so there one of its own kind is registered.
+
+A forked child keeps nothing: an event loop's file descriptor is shared with the parent (reading it
+would take the parent's wake-up), and the thread that runs callbacks does not exist there.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import sys
+import threading
+from collections.abc import Callable
+from types import TracebackType
+
+from leasehold import _native
+
+#: How long the exit may be delayed. A lock that could not be given back in time expires.
+EXIT_GRACE_MS = 1000
+
+_waiting: set[_native.Attempt] = set()
+_in_child: list[Callable[[], None]] = []
+_prepared = False
+_ending = False
+
+
+class Waiting:
+    """Marks an attempt as waiting, for the exit."""
+
+    __slots__ = ("_attempt",)
+
+    def __init__(self, attempt: _native.Attempt) -> None:
+        self._attempt = attempt
+
+    def __enter__(self) -> None:
+        _waiting.add(self._attempt)
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        _waiting.discard(self._attempt)
+
+
+def prepare() -> None:
+    """Called before each attempt: the first in a process has its exit arranged."""
+    global _prepared
+    end_with_the_process()
+    if not _prepared:
+        _prepared = True
+        parallel = sys.modules.get("multiprocessing.process")
+        if parallel is not None and parallel.parent_process() is not None:
+            from multiprocessing.util import Finalize
+
+            Finalize(None, _at_exit, exitpriority=0)
+
+
+def end_with_the_process() -> None:
+    """Does not return in a thread of a process whose exit has begun. The main thread goes on: it
+    runs the exit hooks of others."""
+    if _ending and threading.current_thread() is not threading.main_thread():
+        threading.Event().wait()
+
+
+def after_fork_in_child(forget: Callable[[], None]) -> None:
+    """Has ``forget`` run in each forked child."""
+    _in_child.append(forget)
+
+
+def _at_exit() -> None:
+    global _ending
+    _ending = True
+    for attempt in tuple(_waiting):
+        attempt.cancel()
+    _native.release_all(EXIT_GRACE_MS)
+
+
+def _after_fork() -> None:
+    global _prepared, _ending
+    _prepared = _ending = False
+    _waiting.clear()
+    for forget in _in_child:
+        forget()
+
+
+# Registered at import, so that it runs after the hooks of whoever imports us: they may release what
+# they hold in their own way.
+atexit.register(_at_exit)
+os.register_at_fork(after_in_child=_after_fork)

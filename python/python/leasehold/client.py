@@ -1,0 +1,237 @@
+"""Access to one store."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, ParamSpec, TypeAlias, TypeVar
+
+from leasehold import _calls, _decorator, _native
+from leasehold._convert import flag, maybe_seconds, owner_number, seconds, text, whole
+from leasehold.errors import from_failure
+from leasehold.lock import Lock, TryLock
+from leasehold.plain import Duration, HolderInfo, LockInfo, Owner, WaiterInfo
+
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
+
+#: The ttl of a lock that names none, in seconds.
+DEFAULT_TTL = 30.0
+
+# The class below has a method of that name.
+_List: TypeAlias = list
+_Who: TypeAlias = tuple[str, int, str, float, str]
+_Plain: TypeAlias = tuple[
+    str, tuple[int, float, float, _Who] | None, _List[_Who], int
+]  # as the native half has it
+
+
+def connect(url: str | None = None) -> Client:
+    """A client of the store at ``url``: ``memory://`` (private to the client), ``memory://name``
+    (shared in the process), ``sqlite:///path``.
+
+    Without a URL: ``LEASEHOLD_URL`` if it is set and not empty, else the file
+    ``~/.local/state/leasehold/locks.db`` of the effective user: the locks of this user on this
+    host.
+
+    Nothing is opened before the first request; ``ping()`` proves the store. Raises ``InvalidInput``
+    for what is no URL of a store and ``Unsupported`` for a store that this version lacks.
+    """
+    return Client(url)
+
+
+class Client:
+    """Access to one store; see ``connect``. Cheap, and safe to share between threads and tasks.
+    After a fork the child's first use opens a connection of its own."""
+
+    __slots__ = ("_native",)
+
+    def __init__(self, url: str | None = None) -> None:
+        if url is not None:
+            text("the store URL", url)
+        client = _native.Client.connect(url)
+        if isinstance(client, _native.Failure):
+            raise from_failure(client)
+        self._native = client
+
+    @property
+    def url(self) -> str:
+        """Where the locks live, without secrets."""
+        return self._native.url
+
+    def lock(
+        self,
+        name: str,
+        *,
+        ttl: Duration = DEFAULT_TTL,
+        wait: Duration | None = None,
+        renew: bool = True,
+        max_hold: Duration | None = None,
+        owner: Owner | None = None,
+        priority: int = 0,
+        note: str = "",
+    ) -> Lock:
+        """Describes a lock; nothing is asked of the store until it is taken.
+
+        - ``name``: any Unicode text of 1 to 1,024 bytes of UTF-8, taken as it is.
+        - ``ttl``: how long the lease lasts without a renewal; 10 ms to 365 days. It is what a
+          crashed holder costs the others.
+        - ``wait``: how long to wait; ``None`` for ever, 0 not at all.
+        - ``renew``: false for a fixed term, which ends after its ttl whatever happens.
+        - ``max_hold``: the longest tenure, however often renewed; ``lease.touch()`` counts anew.
+        - ``owner``: an identity for re-entry and deadlock detection, from ``client.owner()``.
+        - ``priority``: larger goes first in the queue.
+        - ``note``: free text for people who look at the lock, at most 256 bytes.
+        """
+        wait_s = maybe_seconds("wait", wait)
+        request = _request(name, ttl, wait_s, False, renew, max_hold, owner, priority, note)
+        return Lock(self._native, request, name)
+
+    def try_lock(
+        self,
+        name: str,
+        *,
+        ttl: Duration = DEFAULT_TTL,
+        renew: bool = True,
+        max_hold: Duration | None = None,
+        owner: Owner | None = None,
+        note: str = "",
+    ) -> TryLock:
+        """Describes a lock that is taken only if it is free: taking it yields ``None`` otherwise.
+        The options are those of ``lock``."""
+        request = _request(name, ttl, None, True, renew, max_hold, owner, 0, note)
+        return TryLock(self._native, request, name)
+
+    def locked(
+        self,
+        name: str | Callable[..., str],
+        *,
+        ttl: Duration = DEFAULT_TTL,
+        wait: Duration | None = None,
+        renew: bool = True,
+        max_hold: Duration | None = None,
+        owner: Owner | None = None,
+        priority: int = 0,
+        note: str = "",
+    ) -> Callable[[Callable[_P, _T]], Callable[_P, _T]]:
+        """A decorator for ``def`` and ``async def``: each call runs under the lock. ``name`` may
+        be a function of the call's arguments. The options are those of ``lock``."""
+
+        def lock_for(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Lock:
+            return self.lock(
+                name(*args, **kwargs) if callable(name) else name,
+                ttl=ttl,
+                wait=wait,
+                renew=renew,
+                max_hold=max_hold,
+                owner=owner,
+                priority=priority,
+                note=note,
+            )
+
+        if not callable(name):
+            # What is wrong with the options is said where they stand.
+            lock_for((), {})
+
+        def decorate(function: Callable[_P, _T]) -> Callable[_P, _T]:
+            return _decorator.under(function, lock_for)
+
+        return decorate
+
+    def owner(self) -> Owner:
+        """A fresh identity for the locks of one unit of work. Asks nothing of the store."""
+        number = self._native.owner()
+        if isinstance(number, _native.Failure):
+            raise from_failure(number)
+        return Owner(number)
+
+    def ping(self) -> None:
+        """Proves that the store answers."""
+        _calls.finish(self._native.ping())
+
+    async def ping_async(self) -> None:
+        """``ping`` without blocking the event loop."""
+        await _calls.finish_async(self._native.ping())
+
+    def inspect(self, name: str) -> LockInfo:
+        """One lock, as people see it: who holds it and who waits, now."""
+        return _lock_info(_calls.finish(self._native.inspect(text("the lock name", name)), name))
+
+    async def inspect_async(self, name: str) -> LockInfo:
+        """``inspect`` without blocking the event loop."""
+        call = self._native.inspect(text("the lock name", name))
+        return _lock_info(await _calls.finish_async(call, name))
+
+    def is_locked(self, name: str) -> bool:
+        """Whether anybody holds the lock, now. Take the lock rather than act on this."""
+        return self.inspect(name).holder is not None
+
+    async def is_locked_async(self, name: str) -> bool:
+        """``is_locked`` without blocking the event loop."""
+        return (await self.inspect_async(name)).holder is not None
+
+    def list(
+        self, prefix: str = "", *, after: str | None = None, limit: int = 100
+    ) -> _List[LockInfo]:
+        """Locks that are held or waited for and whose names start with ``prefix``, in order of
+        name: at most ``limit``, only those after ``after`` (the last of the previous page)."""
+        found = _calls.finish(self._list(prefix, after, limit))
+        return [_lock_info(plain) for plain in found]
+
+    async def list_async(
+        self, prefix: str = "", *, after: str | None = None, limit: int = 100
+    ) -> _List[LockInfo]:
+        """``list`` without blocking the event loop."""
+        found = await _calls.finish_async(self._list(prefix, after, limit))
+        return [_lock_info(plain) for plain in found]
+
+    def shutdown(self, grace: Duration = 1.0) -> bool:
+        """Ends this client: its holders are told, its waiters refused, its leases given back.
+        Waits for that at most ``grace``; says whether it was enough."""
+        return _calls.finish(self._native.shutdown(seconds("grace", grace)))
+
+    async def shutdown_async(self, grace: Duration = 1.0) -> bool:
+        """``shutdown`` without blocking the event loop."""
+        return await _calls.finish_async(self._native.shutdown(seconds("grace", grace)))
+
+    def _list(self, prefix: str, after: str | None, limit: int) -> _native.Call[_List[_Plain]]:
+        text("prefix", prefix)
+        if after is not None:
+            text("after", after)
+        return self._native.list(prefix, after, whole("limit", limit, 0, (1 << 32) - 1))
+
+    def __repr__(self) -> str:
+        return f"<Client of {self.url}>"
+
+
+def _request(
+    name: str,
+    ttl: Duration,
+    wait: float | None,
+    try_only: bool,
+    renew: bool,
+    max_hold: Duration | None,
+    owner: Owner | None,
+    priority: int,
+    note: str,
+) -> _native.Request:
+    return _native.Request(
+        text("the lock name", name),
+        seconds("ttl", ttl),
+        wait,
+        try_only,
+        not flag("renew", renew),
+        maybe_seconds("max_hold", max_hold),
+        owner_number(owner),
+        whole("priority", priority, -(1 << 31), (1 << 31) - 1),
+        text("note", note),
+    )
+
+
+def _lock_info(plain: _Plain) -> LockInfo:
+    name, holder, queue, waiting = plain
+    return LockInfo(
+        name=name,
+        holder=None if holder is None else HolderInfo(*holder[:3], WaiterInfo(*holder[3])),
+        queue=tuple(WaiterInfo(*who) for who in queue),
+        waiting=waiting,
+    )

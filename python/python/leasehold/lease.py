@@ -1,0 +1,189 @@
+"""One tenure of one lock, and the truth about it."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import warnings
+from collections.abc import Callable
+
+from leasehold import _calls, _notice
+from leasehold._convert import maybe_seconds, seconds
+from leasehold._native import Held
+from leasehold.errors import LockError, LockLost, from_failure
+from leasehold.plain import Duration, LostReason, Owner, Release
+
+
+class Lease:
+    """One tenure of one lock, from ``lock.acquire()`` or ``with lock as lease``.
+
+    It is a belief with a deadline: ``is_held()`` compares it with the clock on each call, so it is
+    right at once even after the whole process was paused. What is done under the lock should carry
+    the ``fence`` to where it takes effect.
+
+    A lease that is forgotten is given back when it is collected, with a ``ResourceWarning``.
+    """
+
+    __slots__ = ("__weakref__", "_held", "_lost", "_notices")
+
+    def __init__(self, held: Held) -> None:
+        self._held = held
+        self._notices: list[_notice.Notice] = []
+        self._lost: Loss | None = None
+
+    @property
+    def name(self) -> str:
+        """The lock's name."""
+        return self._held.name
+
+    @property
+    def fence(self) -> int:
+        """The fencing token: larger than that of every tenure of this lock before, and at most
+        2**53 - 1. It stays this tenure's own for ever."""
+        return self._held.fence
+
+    @property
+    def owner(self) -> Owner | None:
+        """The identity it was taken with."""
+        number = self._held.owner
+        return None if number is None else Owner(number)
+
+    @property
+    def remaining(self) -> float:
+        """Seconds for which ``is_held()`` stays true without a renewal; 0.0 when it is over."""
+        return self._held.remaining()
+
+    @property
+    def lost_reason(self) -> LostReason | None:
+        """Why it ended, if it ended before its release."""
+        reason = self._held.lost_reason()
+        return None if reason is None else LostReason(reason)
+
+    @property
+    def lost(self) -> Loss:
+        """The loss as something to look at or to wait for, like a ``threading.Event``."""
+        if self._lost is None:
+            self._lost = Loss(self._held)
+        return self._lost
+
+    def is_held(self) -> bool:
+        """Whether the lock is this tenure's, as far as can be known here and now. Once false, false
+        for ever."""
+        return self._held.is_held()
+
+    def check(self, min_remaining: Duration = 0) -> None:
+        """Returns while at least ``min_remaining`` is left: what takes a second should not start
+        with half of one. Raises ``LockLost`` otherwise, and ``Forked`` in a forked child."""
+        failure = self._held.check(seconds("min_remaining", min_remaining))
+        if failure is not None:
+            raise from_failure(failure, self.name)
+
+    def extend(self, ttl: Duration) -> None:
+        """Changes the lease's length to ``ttl`` and renews it now; also for a fixed term. Raises
+        ``LockLost`` where it is over, ``InvalidInput`` for a ttl out of bounds, and as the store
+        fails, in which case the lease keeps the time it had."""
+        _calls.finish(self._held.extend(seconds("ttl", ttl)), self.name)
+
+    async def extend_async(self, ttl: Duration) -> None:
+        """``extend`` without blocking the event loop."""
+        await _calls.finish_async(self._held.extend(seconds("ttl", ttl)), self.name)
+
+    def touch(self) -> None:
+        """A sign of life: ``max_hold`` counts anew from now."""
+        self._held.touch()
+
+    def release(self) -> Release:
+        """Gives the lock back and says what became of it. May be called again, and never touches
+        another's tenure. Waits for the store at most one second and not beyond the lease's end,
+        then goes on in the background."""
+        call = self._held.release()
+        self._over()
+        return Release(_calls.finish(call, self.name))
+
+    async def release_async(self) -> Release:
+        """``release`` without blocking the event loop. Goes on in the background if cancelled."""
+        call = self._held.release()
+        self._over()
+        return Release(await _calls.finish_async(call, self.name))
+
+    def on_lost(self, callback: Callable[[LostReason], object]) -> None:
+        """Calls ``callback(reason)`` once if the lease is lost: in the running event loop, if this
+        thread has one, else in a thread of ours. Soon, but never before this returns, if it is
+        lost already; never, if it is released. The lease keeps the callback alive."""
+
+        def tell(reason: str) -> None:
+            callback(LostReason(reason))
+
+        loops = sys.modules.get("asyncio.events")
+        if loops is not None and loops._get_running_loop() is not None:
+            from leasehold import _loop
+
+            self._notices.append(_loop.notify(self._held, tell))
+        else:
+            notice = _notice.Notice(self._held, tell)
+            _notice.bellringer().post(self._held, notice)
+            self._notices.append(notice)
+
+    def _over(self) -> None:
+        self._notices.clear()
+        if self._lost is not None:
+            self._lost._over()
+
+    def _loss(self) -> LockError:
+        failure = self._held.loss()
+        if failure is None:
+            return LockLost(f"the lease of lock {self.name!r} was lost")
+        return from_failure(failure, self.name)
+
+    def _abandon(self) -> None:
+        """Gives the lock back with nobody waiting for it."""
+        self._held.release()
+        self._over()
+
+    def __repr__(self) -> str:
+        state = "held" if self.is_held() else self.lost_reason or "released"
+        return f"<Lease of {self.name!r}, fence {self.fence}, {state}>"
+
+    def __del__(self) -> None:
+        # Dropping the handle gives the lock back; this only says so.
+        held = getattr(self, "_held", None)
+        if held is not None and not sys.is_finalizing() and held.is_held():
+            warnings.warn(
+                f"the lease of lock {held.name!r} was never released",
+                ResourceWarning,
+                stacklevel=1,
+                source=self,
+            )
+
+
+class Loss:
+    """Whether a lease was lost. Like a ``threading.Event`` that others set."""
+
+    __slots__ = ("_ended", "_held", "_notice")
+
+    def __init__(self, held: Held) -> None:
+        self._held = held
+        self._ended = threading.Event()
+        self._notice: _notice.Notice | None = None
+
+    def is_set(self) -> bool:
+        """Whether the lease was lost, computed here and now."""
+        return self._held.lost_reason() is not None
+
+    def wait(self, timeout: Duration | None = None) -> bool:
+        """Blocks until the lease is lost, at most ``timeout``, and says whether it was. Returns
+        false also when the lease is released: it can't be lost any more."""
+        limit = maybe_seconds("timeout", timeout)
+        if self._notice is None:
+            ended = self._ended
+            self._notice = _notice.Notice(self._held, lambda _: ended.set())
+            _notice.bellringer().post(self._held, self._notice)
+        if self._held.is_held():
+            self._ended.wait(None if limit is None else min(limit, threading.TIMEOUT_MAX))
+        return self.is_set()
+
+    def _over(self) -> None:
+        self._ended.set()
+
+    def __repr__(self) -> str:
+        return f"<Loss: {self._held.lost_reason() or 'not lost'}>"

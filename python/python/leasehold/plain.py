@@ -1,0 +1,99 @@
+"""Plain data that the calls take and give."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import StrEnum
+from typing import TypeAlias
+
+#: Seconds, or a ``timedelta``.
+Duration: TypeAlias = float | timedelta
+
+
+class LostReason(StrEnum):
+    """Why a lease ended before its release."""
+
+    #: It was not renewed in time: the process was paused or starved, or it was a fixed term.
+    EXPIRED = "expired"
+    #: It was ended from outside.
+    REVOKED = "revoked"
+    #: Another holds the lock with a newer fence.
+    SUPERSEDED = "superseded"
+    #: The store did not answer until the deadline.
+    STORE_UNREACHABLE = "store_unreachable"
+    #: The store's session that carried it ended.
+    SESSION_EXPIRED = "session_expired"
+    #: It reached its ``max_hold``.
+    MAX_HOLD = "max_hold"
+    #: It belongs to the parent of this forked process.
+    FORKED = "forked"
+    #: The client was shut down, or the process is exiting.
+    SHUTDOWN = "shutdown"
+
+
+class Release(StrEnum):
+    """What a release found."""
+
+    #: The lock was given back.
+    RELEASED = "released"
+    #: The store has not answered yet; the release goes on in the background.
+    BACKGROUND = "background"
+    #: There was nothing to give back any more: see the lease's ``lost_reason``.
+    LOST = "lost"
+    #: It was given back before.
+    REPEATED = "repeated"
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """An explicit identity, for the locks of one unit of work: re-entry and deadlock detection go
+    by it, never by thread or task. From ``client.owner()``; the number may be passed on to another
+    process."""
+
+    number: int
+
+    def __post_init__(self) -> None:
+        if isinstance(self.number, bool) or not isinstance(self.number, int):
+            raise TypeError(f"an owner's number is an int, not {self.number!r}")
+        if not 0 <= self.number < 1 << 128:
+            from leasehold.errors import InvalidInput
+
+            raise InvalidInput(f"an owner's number has 128 bits: {self.number:#x} has not")
+
+
+@dataclass(frozen=True, slots=True)
+class WaiterInfo:
+    """Who waits for a lock, or holds it."""
+
+    host: str
+    pid: int
+    language: str
+    #: When the attempt began, in seconds since 1970.
+    since: float
+    note: str
+
+
+@dataclass(frozen=True, slots=True)
+class HolderInfo:
+    """Who holds a lock."""
+
+    fence: int
+    #: Seconds left of the lease as the holder was told.
+    told: float
+    #: Seconds left of it in the store, which keeps it a little longer.
+    stored: float
+    who: WaiterInfo
+
+
+@dataclass(frozen=True, slots=True)
+class LockInfo:
+    """One lock, as people see it."""
+
+    name: str
+    #: Who holds it, or ``None``.
+    holder: HolderInfo | None
+    #: Who waits, first in line first; at most 100.
+    queue: tuple[WaiterInfo, ...]
+    #: How many wait in all.
+    waiting: int

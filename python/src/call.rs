@@ -1,0 +1,66 @@
+//! A call under way, whatever it yields.
+
+use std::time::Duration;
+
+use leasehold_bridge::{ErrorInfo, Pending};
+use pyo3::prelude::*;
+
+use crate::mailbox::Mailbox;
+use crate::plain::{Failure, Plain};
+
+/// A call under way. Its result is `None` while it is not done, else a value or a `Failure`.
+/// Dropping it stops nothing.
+#[pyclass(frozen, generic, module = "leasehold._native")]
+pub(crate) struct Call(Box<dyn Work>);
+
+#[pymethods]
+impl Call {
+    /// The result, if there is one.
+    fn poll(&self, py: Python<'_>) -> PyResult<Option<Py<PyAny>>> {
+        self.0.poll(py)
+    }
+
+    /// Waits for the result, at most `millis`, with the interpreter's lock given up.
+    fn wait(&self, py: Python<'_>, millis: u64) -> PyResult<Option<Py<PyAny>>> {
+        self.0.wait(py, Duration::from_millis(millis))
+    }
+
+    /// Has `key` put into `mailbox` when there is a result: at once, if there is.
+    fn notify(&self, mailbox: &Mailbox, key: u64) {
+        self.0.notify(mailbox, key);
+    }
+}
+
+impl Call {
+    pub(crate) fn of<T: Plain>(pending: Pending<T>) -> Self {
+        Self(Box::new(pending))
+    }
+}
+
+trait Work: Send + Sync {
+    fn poll(&self, py: Python<'_>) -> PyResult<Option<Py<PyAny>>>;
+    fn wait(&self, py: Python<'_>, slice: Duration) -> PyResult<Option<Py<PyAny>>>;
+    fn notify(&self, mailbox: &Mailbox, key: u64);
+}
+
+impl<T: Plain> Work for Pending<T> {
+    fn poll(&self, py: Python<'_>) -> PyResult<Option<Py<PyAny>>> {
+        self.result().map(|result| plain(py, result)).transpose()
+    }
+
+    fn wait(&self, py: Python<'_>, slice: Duration) -> PyResult<Option<Py<PyAny>>> {
+        let done = py.detach(|| self.wait_for(slice));
+        done.map(|result| plain(py, result)).transpose()
+    }
+
+    fn notify(&self, mailbox: &Mailbox, key: u64) {
+        self.on_done(mailbox.letter(key));
+    }
+}
+
+fn plain<T: Plain>(py: Python<'_>, result: Result<T, ErrorInfo>) -> PyResult<Py<PyAny>> {
+    match result {
+        Ok(value) => value.plain(py),
+        Err(error) => Ok(Py::new(py, Failure::from(error))?.into_any()),
+    }
+}

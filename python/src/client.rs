@@ -1,0 +1,88 @@
+//! The client: every call starts work and returns at once.
+
+use leasehold_bridge::{Client as Bridge, ClientRequest, LockRequest};
+use pyo3::prelude::*;
+
+use crate::attempt::Attempt;
+use crate::call::Call;
+use crate::plain::Failure;
+
+/// What is asked of a lock; checked by the attempt.
+#[pyclass(frozen, module = "leasehold._native")]
+pub(crate) struct Request(LockRequest);
+
+#[pymethods]
+impl Request {
+    #[new]
+    #[allow(clippy::too_many_arguments, reason = "one per option; called from one place")]
+    fn new(
+        name: String,
+        ttl: Option<f64>,
+        wait: Option<f64>,
+        try_only: bool,
+        fixed_term: bool,
+        max_hold: Option<f64>,
+        owner: Option<u128>,
+        priority: i32,
+        note: String,
+    ) -> Self {
+        Self(LockRequest { name, ttl, wait, try_only, fixed_term, max_hold, owner, priority, note })
+    }
+}
+
+/// Access to one store.
+#[pyclass(frozen, module = "leasehold._native")]
+pub(crate) struct Client(Bridge);
+
+#[pymethods]
+impl Client {
+    /// A client of the store at `url`, or of the default store.
+    #[staticmethod]
+    fn connect(py: Python<'_>, url: Option<String>) -> PyResult<Py<PyAny>> {
+        let request = ClientRequest { url, language: "python" };
+        match py.detach(|| Bridge::connect(request)) {
+            Ok(client) => Ok(Py::new(py, Self(client))?.into_any()),
+            Err(error) => Ok(Py::new(py, Failure::from(error))?.into_any()),
+        }
+    }
+
+    /// The store's URL, without secrets.
+    #[getter]
+    fn url(&self) -> String {
+        self.0.url()
+    }
+
+    /// Starts one try to take a lock.
+    fn attempt(&self, py: Python<'_>, request: &Request) -> Attempt {
+        // The first step may be a transaction of the embedded store, in this thread.
+        Attempt::of(py.detach(|| self.0.attempt(&request.0)))
+    }
+
+    /// The number of a fresh identity.
+    fn owner(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
+        match py.detach(|| self.0.owner()) {
+            Ok(number) => Ok(number.into_pyobject(py)?.into_any().unbind()),
+            Err(error) => Ok(Py::new(py, Failure::from(error))?.into_any()),
+        }
+    }
+
+    /// Proves that the store answers.
+    fn ping(&self, py: Python<'_>) -> Call {
+        Call::of(py.detach(|| self.0.ping()))
+    }
+
+    /// One lock, as people see it.
+    fn inspect(&self, py: Python<'_>, name: String) -> Call {
+        Call::of(py.detach(|| self.0.inspect(name)))
+    }
+
+    /// Locks that are held or waited for and start with `prefix`, after `after`.
+    fn list(&self, py: Python<'_>, prefix: String, after: Option<String>, limit: u32) -> Call {
+        Call::of(py.detach(|| self.0.list(prefix, after, limit)))
+    }
+
+    /// Ends the client within `grace` seconds.
+    fn shutdown(&self, py: Python<'_>, grace: f64) -> Call {
+        Call::of(py.detach(|| self.0.shutdown(grace)))
+    }
+}

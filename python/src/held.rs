@@ -1,0 +1,85 @@
+//! A tenure as Python holds it.
+
+use leasehold_bridge::Held as Bridge;
+use pyo3::prelude::*;
+
+use crate::call::Call;
+use crate::mailbox::Mailbox;
+use crate::plain::Failure;
+
+/// A tenure. Dropping the last handle gives the lock back in the background.
+#[pyclass(frozen, module = "leasehold._native")]
+pub(crate) struct Held(Bridge);
+
+#[pymethods]
+impl Held {
+    /// The lock's name.
+    #[getter]
+    fn name(&self) -> String {
+        self.0.name()
+    }
+
+    /// The fencing token.
+    #[getter]
+    fn fence(&self) -> u64 {
+        self.0.fence()
+    }
+
+    /// The number of the identity that it was taken with.
+    #[getter]
+    fn owner(&self) -> Option<u128> {
+        self.0.owner()
+    }
+
+    /// Whether the lock is this tenure's, computed here and now.
+    fn is_held(&self) -> bool {
+        self.0.is_held()
+    }
+
+    /// Seconds of the lease that are left without a renewal.
+    fn remaining(&self) -> f64 {
+        self.0.remaining()
+    }
+
+    /// Why it was lost, if it was.
+    fn lost_reason(&self) -> Option<&'static str> {
+        self.0.lost_reason()
+    }
+
+    /// The error that says that it was lost, if it was.
+    fn loss(&self) -> Option<Failure> {
+        self.0.loss().map(Failure::from)
+    }
+
+    /// An error where less than `min_remaining` seconds are left.
+    fn check(&self, min_remaining: f64) -> Option<Failure> {
+        self.0.check(min_remaining).err().map(Failure::from)
+    }
+
+    /// Changes the lease's length to `ttl` seconds and renews it now.
+    fn extend(&self, py: Python<'_>, ttl: f64) -> Call {
+        Call::of(py.detach(|| self.0.extend(ttl)))
+    }
+
+    /// A sign of life: `max_hold` counts anew.
+    fn touch(&self) {
+        self.0.touch();
+    }
+
+    /// Gives the lock back, and goes on with that if nobody waits for the result.
+    fn release(&self, py: Python<'_>) -> Call {
+        Call::of(py.detach(|| self.0.release()))
+    }
+
+    /// Has `key` put into `mailbox` when the lease is lost: at once, if it is.
+    fn on_lost(&self, mailbox: &Mailbox, key: u64) {
+        let letter = mailbox.letter(key);
+        self.0.on_lost(move |_| letter());
+    }
+}
+
+impl Held {
+    pub(crate) fn of(held: Bridge) -> Self {
+        Self(held)
+    }
+}

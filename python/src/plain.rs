@@ -1,0 +1,75 @@
+//! The bridge's plain data as Python objects. The Python half makes its own types of them.
+
+use leasehold_bridge::{ErrorInfo, HolderInfo, LockInfo, Release, WaiterInfo};
+use pyo3::IntoPyObjectExt;
+use pyo3::prelude::*;
+
+/// An error as data: the Python half has the exception classes.
+#[pyclass(frozen, get_all, module = "leasehold._native")]
+pub(crate) struct Failure {
+    code: &'static str,
+    message: String,
+    retryable: bool,
+    reason: Option<&'static str>,
+    causes: Vec<String>,
+}
+
+impl From<ErrorInfo> for Failure {
+    fn from(error: ErrorInfo) -> Self {
+        let ErrorInfo { code, message, retryable, reason, causes } = error;
+        Self { code, message, retryable, reason, causes }
+    }
+}
+
+/// What a call yields, as Python sees it. Never `None`, which says that it is not done.
+pub(crate) trait Plain: Clone + Send + 'static {
+    fn plain(self, py: Python<'_>) -> PyResult<Py<PyAny>>;
+}
+
+impl Plain for () {
+    fn plain(self, py: Python<'_>) -> PyResult<Py<PyAny>> {
+        true.into_py_any(py)
+    }
+}
+
+impl Plain for bool {
+    fn plain(self, py: Python<'_>) -> PyResult<Py<PyAny>> {
+        self.into_py_any(py)
+    }
+}
+
+impl Plain for Release {
+    fn plain(self, py: Python<'_>) -> PyResult<Py<PyAny>> {
+        self.state.into_py_any(py)
+    }
+}
+
+impl Plain for LockInfo {
+    fn plain(self, py: Python<'_>) -> PyResult<Py<PyAny>> {
+        lock(self).into_py_any(py)
+    }
+}
+
+impl Plain for Vec<LockInfo> {
+    fn plain(self, py: Python<'_>) -> PyResult<Py<PyAny>> {
+        let all: Vec<Lock> = self.into_iter().map(lock).collect();
+        all.into_py_any(py)
+    }
+}
+
+type Who = (String, u32, String, f64, String);
+type Holder = (u64, f64, f64, Who);
+type Lock = (String, Option<Holder>, Vec<Who>, u64);
+
+fn lock(info: LockInfo) -> Lock {
+    let LockInfo { name, holder, queue, waiting } = info;
+    (name, holder.map(holder_of), queue.into_iter().map(who).collect(), waiting)
+}
+
+fn holder_of(info: HolderInfo) -> Holder {
+    (info.fence, info.told, info.stored, who(info.who))
+}
+
+fn who(info: WaiterInfo) -> Who {
+    (info.host, info.pid, info.language, info.since, info.note)
+}

@@ -1,0 +1,120 @@
+"""What the tests share: clients of each store, child processes, and the one bounded wait."""
+
+from __future__ import annotations
+
+import gc
+import os
+import subprocess
+import sys
+import textwrap
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import leasehold
+import pytest
+
+#: Beyond it something hangs. Never a measure: the machine may be slow and busy.
+PATIENCE = 60.0
+
+
+@pytest.fixture(params=["memory", "sqlite"])
+def client(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[leasehold.Client]:
+    """A client of each embedded store, on a store of its own."""
+    url = "memory://" if request.param == "memory" else f"sqlite://{tmp_path}/locks.db"
+    client = leasehold.connect(url)
+    yield client
+    client.shutdown(5)
+
+
+@pytest.fixture
+def url(tmp_path: Path) -> str:
+    """A store that other processes can reach."""
+    return f"sqlite://{tmp_path}/locks.db"
+
+
+def eventually(condition: Callable[[], bool], what: str) -> None:
+    """Waits until ``condition`` holds. What a dropped attempt or lease leaves is cleared in the
+    background, and nothing tells when: hence the polling."""
+    limit = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < limit, f"never came true: {what}"
+        time.sleep(0.005)
+
+
+def nothing_left(client: leasehold.Client, name: str) -> None:
+    """Asserts that the lock becomes free and its queue empty, long before any ttl of the tests that
+    call it could do that."""
+    started = time.monotonic()
+
+    def free() -> bool:
+        info = client.inspect(name)
+        return info.holder is None and info.waiting == 0
+
+    eventually(free, f"lock {name} free and without waiters")
+    assert time.monotonic() - started < PATIENCE
+
+
+def queued(client: leasehold.Client, name: str, count: int = 1) -> None:
+    """Waits until ``count`` attempts wait for the lock."""
+    eventually(lambda: client.inspect(name).waiting == count, f"{count} waiters of {name}")
+
+
+def collected() -> None:
+    """Has everything collected that nobody refers to."""
+    for _ in range(3):
+        gc.collect()
+
+
+class Child:
+    """A Python program in a process of its own, which is never left behind."""
+
+    def __init__(self, program: str, *arguments: str, env: dict[str, str] | None = None) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, "-u", "-W", "default", "-c", textwrap.dedent(program), *arguments],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env={**os.environ, **(env or {})},
+        )
+
+    def __enter__(self) -> Child:
+        return self
+
+    def __exit__(self, *_: Any) -> None:
+        if self.process.poll() is None:
+            self.process.kill()
+            # A stopped process dies of a kill as well.
+        self.process.communicate()
+
+    def line(self) -> str:
+        """The next line of its output."""
+        assert self.process.stdout is not None
+        line = self.process.stdout.readline()
+        if not line:
+            raise AssertionError(f"the child ended: {self.finish()}")
+        return line.strip()
+
+    def say(self, line: str) -> None:
+        """Sends it a line."""
+        assert self.process.stdin is not None
+        self.process.stdin.write(line + "\n")
+        self.process.stdin.flush()
+
+    def finish(self) -> tuple[int, str, str]:
+        """Its exit code, the rest of its output, and its errors. Fails if it hangs."""
+        try:
+            out, err = self.process.communicate(timeout=PATIENCE)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            out, err = self.process.communicate()
+            raise AssertionError(f"the child hung\nstdout: {out}\nstderr: {err}") from None
+        return self.process.returncode, out, err
+
+
+def run(program: str, *arguments: str, env: dict[str, str] | None = None) -> tuple[int, str, str]:
+    """Runs a program to its end: exit code, output, errors."""
+    with Child(program, *arguments, env=env) as child:
+        return child.finish()
