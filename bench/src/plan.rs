@@ -1,0 +1,54 @@
+//! How long each part may take, so that the whole run has a known bound.
+
+use std::time::Duration;
+
+/// Rounds and spans.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Plan {
+    /// Rounds of short measurements.
+    pub(crate) rounds: u32,
+    /// Rounds of contended measurements.
+    pub(crate) long_rounds: u32,
+    /// One contestant of an uncontended pair in memory.
+    pub(crate) memory: Duration,
+    /// The same on a database.
+    pub(crate) database: Duration,
+    /// One contestant with 16 tasks.
+    pub(crate) tasks: Duration,
+    /// One contestant with 8 processes.
+    pub(crate) processes: Duration,
+    /// One contestant in Python.
+    pub(crate) python: Duration,
+    /// Watching the watchdog.
+    pub(crate) watch: Duration,
+}
+
+impl Plan {
+    /// At most 90 seconds in all.
+    pub(crate) fn full() -> Self {
+        Self {
+            rounds: 5,
+            long_rounds: 3,
+            memory: Duration::from_millis(150),
+            database: Duration::from_millis(350),
+            tasks: Duration::from_millis(500),
+            processes: Duration::from_millis(800),
+            python: Duration::from_millis(200),
+            watch: Duration::from_secs(6),
+        }
+    }
+
+    /// At most 25 seconds in all: to see that it works, not to quote.
+    pub(crate) fn quick() -> Self {
+        Self {
+            rounds: 3,
+            long_rounds: 1,
+            memory: Duration::from_millis(50),
+            database: Duration::from_millis(100),
+            tasks: Duration::from_millis(250),
+            processes: Duration::from_millis(400),
+            python: Duration::from_millis(60),
+            watch: Duration::from_secs(3),
+        }
+    }
+}
