@@ -1,0 +1,151 @@
+# The only place where commands live. `make` lists them; `make demo` and `make test` do all the
+# set-up that they need, on a machine with Rust, Python, a C compiler and make.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+# One cargo at a time: two would wait for each other's lock on the target folder.
+.NOTPARALLEL:
+
+# One target folder for cargo and maturin, so that nothing is built twice because of its place.
+export CARGO_TARGET_DIR := $(CURDIR)/target
+PYTHON ?= $(shell scripts/preflight --python)
+VENV := $(CURDIR)/.venv
+# Both what builds the extension module and what lints it must see the same Python, or cargo builds
+# pyo3 anew at every change of target.
+export PYO3_PYTHON := $(VENV)/bin/python
+export VIRTUAL_ENV := $(VENV)
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+# What tests with processes of several languages run.
+export LEASEHOLD_PYTHON := $(VENV)/bin/python
+export LEASEHOLD_CLI := $(CARGO_TARGET_DIR)/debug/leasehold
+# A store that the caller's shell names must not be what a test locks.
+unexport LEASEHOLD_URL
+
+# The extension module links against no libpython, so cargo can't make tests of it: maturin builds
+# it and pytest tests it.
+RUST := --workspace --exclude leasehold-python
+SUITE := scripts/suite
+SCRIPTS := scripts/preflight scripts/suite scripts/wasm32 .ci/run $(wildcard examples/*.sh)
+
+##@ To begin with
+
+.PHONY: help
+help: ## Show this list
+	@awk 'BEGIN { FS = ":.*## " } \
+	  /^##@/ { printf "\n%s\n", substr($$0, 5) } \
+	  /^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: demo
+demo: build python ## Python, Rust and shell contend for one lock; one is killed, one is paused
+	@$(CARGO_TARGET_DIR)/debug/demo
+
+.PHONY: test
+test: ## Build, run every test and the demo, and show what each suite cost
+	@$(SUITE) begin
+	@code=0; $(MAKE) --no-print-directory -k test-build test-rust test-python test-demo || code=$$?; \
+	  $(SUITE) end || code=$$?; exit $$code
+
+.PHONY: check
+check: ## Format, lints, types, documentation, each feature alone, WebAssembly
+	@$(SUITE) begin
+	@code=0; $(MAKE) --no-print-directory -k check-format check-lints check-features check-docs \
+	  check-wasm32 check-types check-scripts || code=$$?; \
+	  $(SUITE) end || code=$$?; exit $$code
+
+.PHONY: fix
+fix: preflight-check $(VENV)/ready ## Format, and apply what the lints suggest
+	cargo fmt --all
+	cargo clippy --workspace --all-targets --fix --allow-dirty --allow-staged
+
+.PHONY: bench
+bench: preflight $(VENV)/ready ## Measure against the physical limit, in one run (release build)
+	$(VENV)/bin/maturin develop --release --quiet --manifest-path python/Cargo.toml
+	cargo run --release -p leasehold-bench -- $(ARGS)
+
+.PHONY: docs
+docs: preflight ## Build the Rust documentation into target/doc
+	cargo doc --workspace --exclude leasehold-python --no-deps --lib
+	@echo "$(CARGO_TARGET_DIR)/doc/leasehold/index.html"
+
+.PHONY: clean
+clean: ## Remove what was built, and the virtual environment
+	rm -rf $(CARGO_TARGET_DIR) $(VENV) .cache
+	find . -name __pycache__ -prune -exec rm -rf {} +
+	rm -rf python/.pytest_cache python/.mypy_cache python/leasehold/*.so
+
+##@ Parts of the above
+
+.PHONY: preflight preflight-check
+preflight: ## Say which tools are missing, if any
+	@scripts/preflight
+preflight-check:
+	@scripts/preflight --check
+
+.PHONY: build
+build: preflight ## Build the Rust libraries and programs (dev profile)
+	cargo build $(RUST) --all-targets
+
+.PHONY: python
+python: preflight $(VENV)/ready ## Build the Python package into the virtual environment
+	$(VENV)/bin/maturin develop --quiet --manifest-path python/Cargo.toml
+
+$(VENV)/ready: python/requirements-dev.txt
+	@scripts/preflight
+	$(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/python -m pip install --quiet --requirement python/requirements-dev.txt
+	@touch $@
+
+# The suites of `make test` and the steps of `make check`: each is one row of the ledger.
+
+.PHONY: test-build
+test-build: preflight $(VENV)/ready
+	@$(SUITE) run build -- $(MAKE) --no-print-directory build python
+
+.PHONY: test-rust
+test-rust: test-build ## Test the Rust crates, the command and the examples
+	@$(SUITE) run rust -- cargo test $(RUST) --no-fail-fast -- --show-output
+
+.PHONY: test-python
+test-python: test-build ## Test the Python package
+	@$(SUITE) run python -- $(VENV)/bin/python -m pytest python
+
+.PHONY: test-demo
+test-demo: test-build
+	@$(SUITE) run demo -- $(CARGO_TARGET_DIR)/debug/demo
+
+.PHONY: check-format
+check-format: preflight-check
+	@$(SUITE) run format -- cargo fmt --all --check
+
+.PHONY: check-lints
+check-lints: preflight-check $(VENV)/ready
+	@$(SUITE) run lints -- cargo clippy --workspace --all-targets -- -D warnings
+
+# On a WebAssembly host nothing is Send; check-lints looks after that lint everywhere else.
+.PHONY: check-features
+check-features: preflight-check
+	@$(SUITE) run features -- bash -c 'for feature in native sqlite wasm; do (set -x; \
+	  cargo clippy -p leasehold --lib --no-default-features --features $$feature -- \
+	  -D warnings -A clippy::arc_with_non_send_sync) || exit; done'
+
+.PHONY: check-docs
+check-docs: preflight-check
+	@RUSTDOCFLAGS="-D warnings" $(SUITE) run docs -- \
+	  cargo doc --workspace --exclude leasehold-python --no-deps --lib
+
+.PHONY: check-wasm32
+check-wasm32: preflight-check
+	@$(SUITE) run wasm32 --absent 2 -- scripts/wasm32 .cache/wasm32 \
+	  -p leasehold --lib --no-default-features --features wasm
+
+.PHONY: check-types
+check-types: preflight-check python
+	@$(SUITE) run types -- bash -c 'cd python && $(VENV)/bin/mypy --strict . && \
+	  $(VENV)/bin/stubtest leasehold && cd .. && $(VENV)/bin/mypy --strict examples'
+
+.PHONY: check-scripts
+check-scripts:
+	@if command -v shellcheck >/dev/null; then $(SUITE) run shellcheck -- shellcheck $(SCRIPTS); \
+	  else $(SUITE) absent shellcheck "shellcheck is not here"; fi
