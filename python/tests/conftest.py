@@ -63,7 +63,7 @@ def queued(client: leasehold.Client, name: str, count: int = 1) -> None:
 
 def collected() -> None:
     """Has everything collected that nobody refers to."""
-    for _ in range(3):
+    for _ in range(2):
         gc.collect()
 
 

@@ -157,7 +157,7 @@ def test_many_exits_with_work_pending(url: str) -> None:
     """
     client = leasehold.connect(url)
     with client.lock("a", ttl=3600):
-        for _ in range(20):
+        for _ in range(10):
             code, out, err = run(program, url)
             assert (code, out, err) == (0, "", "")
         eventually(lambda: client.inspect("a").waiting == 0, "an empty queue")

@@ -77,7 +77,12 @@ def test_a_thread_that_dies_in_the_body(
     assert not client.is_locked("a")
 
 
-def test_a_daemon_thread_that_exits_by_itself(client: leasehold.Client) -> None:
+def test_a_daemon_thread_that_exits_by_itself(
+    client: leasehold.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ended: list[type[BaseException]] = []
+    monkeypatch.setattr(threading, "excepthook", lambda args: ended.append(args.exc_type))
+
     def work() -> None:
         with client.lock("a"):
             sys.exit()
@@ -85,4 +90,5 @@ def test_a_daemon_thread_that_exits_by_itself(client: leasehold.Client) -> None:
     thread = threading.Thread(target=work, daemon=True)
     thread.start()
     thread.join(60)
+    assert ended == [SystemExit]
     assert not client.is_locked("a")

@@ -4,16 +4,18 @@
 //! pipe open for writing, so the pipe's end is theirs; and has a `flock`, so another can't have it.
 
 use std::io::{BufRead, Read};
+use std::sync::mpsc::Sender;
 
 use leasehold::store::Evict;
 use rustix::fs::{FlockOperation, flock};
-use rustix::process::Signal;
+use rustix::process::{Pid, Signal, kill_process_group};
 
-use crate::support::{Fifo, Place};
+use crate::support::{Fifo, Place, limit};
 
 /// A program that heeds no SIGTERM, and a child of it; both hold the pipe and the flock. dash and
 /// bash both start the next `read` when a trap has run.
 const STUBBORN: &str = r#"
+    echo $$ >"$HERE/group"
     exec 3>"$HERE/alive" 9>"$HERE/flock" 8<"$HERE/block"
     flock 9
     trap 'echo term >&3' TERM
@@ -29,6 +31,8 @@ struct Stubborn {
     alive: Fifo,
     /// Nobody writes to it: who reads it, waits.
     _block: std::fs::File,
+    /// Ends the program where the command did not.
+    _limit: Sender<()>,
 }
 
 impl Stubborn {
@@ -37,14 +41,22 @@ impl Stubborn {
         let alive = Fifo::new(place.path("alive"));
         let block = Fifo::new(place.path("block"));
         let both = std::fs::File::options().read(true).write(true).open(block.path()).unwrap();
-        Self { place, alive, _block: both }
+        let group = place.path("group");
+        let end = move || {
+            let group = std::fs::read_to_string(group).ok();
+            if let Some(group) = group.and_then(|text| Pid::from_raw(text.trim().parse().ok()?)) {
+                let _ = kill_process_group(group, Signal::KILL);
+            }
+        };
+        Self { place, alive, _block: both, _limit: limit(end) }
     }
 }
 
 #[test]
 fn max_hold_ends_a_program_that_heeds_nothing() {
     let test = Stubborn::new();
-    let running = test.place.under("x", &["--ttl", "1h", "--max-hold", "1500ms"], STUBBORN);
+    let options = ["--ttl", "1h", "--max-hold", "3s", "--grace", "1500ms"];
+    let running = test.place.under("x", &options, STUBBORN);
     let mut alive = test.alive.reader();
     let next = test.place.under("x", &["--wait", "1m"], NEXT);
     let mut told = String::new();
@@ -66,6 +78,18 @@ fn a_program_may_end_itself_within_the_grace() {
     assert_eq!(running.line(), "term");
     assert_eq!(running.finish().code(), Some(70));
     assert!(place.free("x"));
+}
+
+#[test]
+fn what_the_program_leaves_running_at_a_loss_ends_too() {
+    let test = Stubborn::new();
+    let options = ["--ttl", "1h", "--max-hold", "3s", "--grace", "1500ms"];
+    let script = STUBBORN.replace("echo term >&3", "echo end >&3; exit 0");
+    let running = test.place.under("x", &options, &script);
+    let mut told = String::new();
+    test.alive.reader().read_to_string(&mut told).unwrap();
+    assert_eq!(told, "ready\nend\n");
+    assert_eq!(running.finish().code(), Some(70));
 }
 
 #[test]

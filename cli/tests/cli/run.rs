@@ -126,10 +126,10 @@ fn many_runs_have_one_holder_at_a_time() {
 #[test]
 fn a_lease_is_renewed_for_as_long_as_the_program_runs() {
     let place = Place::new();
-    let mut holder = place.under("x", &["--ttl", "300ms"], "echo held; read x");
+    let mut holder = place.under("x", &["--ttl", "2s"], "echo held; read x");
     assert_eq!(holder.line(), "held");
-    // The waiter's own limit is the time that passes: several times what the store keeps.
-    let ended = place.under("x", &["--wait", "2500ms"], "echo ran").finish();
+    // The waiter's own limit is the time that passes: twice what the store keeps.
+    let ended = place.under("x", &["--wait", "6s"], "echo ran").finish();
     assert_eq!((ended.code(), ended.text()), (Some(75), ""));
     holder.say("");
     assert_eq!(holder.finish().code(), Some(0));

@@ -128,18 +128,12 @@ pub(crate) struct Running {
 }
 
 impl Running {
-    #[allow(clippy::disallowed_methods, reason = "a test's own watchman")]
     pub(crate) fn start(mut command: Command) -> Self {
         let mut child = command.spawn().unwrap();
         let (stdin, out, err) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
-        let (limit, over) = channel();
         let pid = pid_of(&child);
-        std::thread::spawn(move || {
-            if over.recv_timeout(LIMIT) == Err(RecvTimeoutError::Timeout) {
-                // Its guard ends what runs under it.
-                let _ = kill_process(pid, Signal::KILL);
-            }
-        });
+        // Its guard ends what runs under it.
+        let limit = limit(move || kill_process(pid, Signal::KILL).unwrap_or_default());
         Self { child, stdin, out: BufReader::new(out.unwrap()), err: err.unwrap(), _limit: limit }
     }
 
@@ -180,6 +174,18 @@ impl Drop for Running {
             let _ = self.child.wait();
         }
     }
+}
+
+/// Calls `end` if the answer isn't dropped within the limit.
+#[allow(clippy::disallowed_methods, reason = "a test's own watchman")]
+pub(crate) fn limit(end: impl FnOnce() + Send + 'static) -> Sender<()> {
+    let (limit, over) = channel();
+    std::thread::spawn(move || {
+        if over.recv_timeout(LIMIT) == Err(RecvTimeoutError::Timeout) {
+            end();
+        }
+    });
+    limit
 }
 
 fn pid_of(child: &Child) -> Pid {

@@ -102,21 +102,17 @@ pub fn available<R: Rows>(rows: &mut R, ask: &Ask, at: Event) -> Result<Option<A
 /// # Errors
 /// As the rows fail.
 pub fn renew<R: Rows>(rows: &mut R, hold: &Hold, at: Event) -> Result<Renewal, R::Error> {
-    let holder = rows.holder()?;
-    match holder {
-        Some(mut tenure) if tenure.token == hold.token && tenure.until > at.now => {
-            tenure.until = (at.now + hold.ttl + hold.grace).max(tenure.until);
-            tenure.told = (at.now + hold.ttl).max(tenure.told);
-            tenure.claimed = false;
-            rows.set_holder(Some(&tenure))?;
-            Ok(Renewal::Renewed { stored_for: hold.ttl + hold.grace })
-        }
-        other => Ok(Renewal::Gone(match rows.tomb(&hold.token, at.now)? {
-            Some(Tomb::Revoked) => LostReason::Revoked,
-            _ if other.is_some_and(|tenure| tenure.token != hold.token) => LostReason::Superseded,
-            _ => LostReason::Expired,
-        })),
+    let (until, told) = (at.now + hold.ttl + hold.grace, at.now + hold.ttl);
+    if rows.prolong(&hold.token, until, told, at.now)? {
+        return Ok(Renewal::Renewed { stored_for: hold.ttl + hold.grace });
     }
+    Ok(Renewal::Gone(match rows.tomb(&hold.token, at.now)? {
+        Some(Tomb::Revoked) => LostReason::Revoked,
+        _ if rows.holder()?.is_some_and(|tenure| tenure.token != hold.token) => {
+            LostReason::Superseded
+        }
+        _ => LostReason::Expired,
+    }))
 }
 
 /// Ends a tenure or leaves the queue, and hands the lock to the first live waiter.
@@ -178,13 +174,14 @@ fn taken<R: Rows>(
     if known.is_none() && rows.crowded(u64::from(wait.max_queue), at.now)? {
         return Ok(Answer::QueueFull { limit: wait.max_queue });
     }
+    let (priority, seq) = match &known {
+        Some(entry) => (entry.priority, entry.seq),
+        None => (wait.priority, rows.next_seq(wait.priority)?),
+    };
     let waiter = Waiter {
         token: ask.token,
-        priority: known.as_ref().map_or(wait.priority, |entry| entry.priority),
-        seq: match &known {
-            Some(entry) => entry.seq,
-            None => rows.next_seq()?,
-        },
+        priority,
+        seq,
         alive_until: at.now + wait.alive_for,
         claim: wait.claim,
         channel,

@@ -90,6 +90,15 @@ pub trait Rows {
     fn holder(&mut self) -> Result<Option<Tenure>, Self::Error>;
     /// Replaces the tenure.
     fn set_holder(&mut self, tenure: Option<&Tenure>) -> Result<(), Self::Error>;
+    /// Confirms and prolongs the tenure of `token` if it is live at `now`, and says whether it is;
+    /// never shortens. Apart from the two above because it is what a store does most.
+    fn prolong(
+        &mut self,
+        token: &Token,
+        until: BootTime,
+        told: BootTime,
+        now: BootTime,
+    ) -> Result<bool, Self::Error>;
 
     /// The waiter that goes first: largest priority, then smallest `seq`.
     fn head(&mut self) -> Result<Option<Waiter>, Self::Error>;
@@ -102,8 +111,8 @@ pub trait Rows {
     /// Whether `limit` or more live waiters are in the queue. Must not cost O(n) while the queue is
     /// far from the limit.
     fn crowded(&mut self, limit: u64, now: BootTime) -> Result<bool, Self::Error>;
-    /// A number larger than that of every entry before.
-    fn next_seq(&mut self) -> Result<u64, Self::Error>;
+    /// A number larger than that of every entry of this priority.
+    fn next_seq(&mut self, priority: i32) -> Result<u64, Self::Error>;
 
     /// This token's tombstone, if it still stands at `now`.
     fn tomb(&mut self, token: &Token, now: BootTime) -> Result<Option<Tomb>, Self::Error>;

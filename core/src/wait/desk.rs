@@ -53,6 +53,10 @@ struct Entry {
     /// older than that.
     queued_at: BootTime,
     heard_at: BootTime,
+    /// Heartbeats that the store has not answered yet.
+    under_way: u32,
+    /// A hand-off that came meanwhile.
+    pushed: Option<Grant>,
     to: oneshot::Sender<Outcome>,
 }
 
@@ -72,7 +76,9 @@ impl Desk {
         state.last_id += 1;
         let id = state.last_id;
         state.ids.insert(ask.token, id);
-        state.entries.insert(id, Entry { ask: ask.clone(), queued_at: sent, heard_at: sent, to });
+        let (queued_at, heard_at) = (sent, sent);
+        let entry = Entry { ask: ask.clone(), queued_at, heard_at, under_way: 0, pushed: None, to };
+        state.entries.insert(id, entry);
         outcome
     }
 
@@ -141,12 +147,13 @@ impl Desk {
         let mut asks = Vec::new();
         let mut state = self.state();
         for id in state.schedule.take_due(now) {
-            let Some(entry) = state.entries.get(&id) else { continue };
+            let Some(entry) = state.entries.get_mut(&id) else { continue };
             if entry.to.is_closed() {
                 let token = entry.ask.token;
                 state.entries.remove(&id);
                 state.ids.remove(&token);
             } else {
+                entry.under_way += 1;
                 asks.push(entry.ask.clone());
             }
         }
@@ -156,15 +163,19 @@ impl Desk {
     fn answered(self: &Arc<Self>, ask: &Ask, sent: BootTime, answer: Answer) {
         let outcome = match answer {
             Answer::Queued { first, look_again_in, .. } => {
-                {
+                let pushed = {
                     let mut state = self.state();
-                    let Some(id) = state.ids.get(&ask.token).copied() else { return };
-                    if let Some(entry) = state.entries.get_mut(&id) {
-                        entry.queued_at = sent;
-                        entry.heard_at = sent;
-                    }
+                    let Some(entry) = state.entry(&ask.token) else { return };
+                    entry.queued_at = sent;
+                    entry.heard_at = sent;
+                    entry.under_way = entry.under_way.saturating_sub(1);
+                    entry.pushed.take()
+                };
+                match pushed {
+                    // The hand-off came after this ask took place.
+                    Some(grant) => self.granted(grant),
+                    None => self.queued(&ask.token, look_again_in, first),
                 }
-                self.queued(&ask.token, look_again_in, first);
                 return;
             }
             other => settle(ask, sent, other),
@@ -179,9 +190,9 @@ impl Desk {
     /// has been silent for too long.
     fn failed(self: &Arc<Self>, ask: &Ask, error: &Error) {
         let silent = {
-            let state = self.state();
-            let entry = state.ids.get(&ask.token).and_then(|id| state.entries.get(id));
-            let Some(entry) = entry else { return };
+            let mut state = self.state();
+            let Some(entry) = state.entry(&ask.token) else { return };
+            entry.under_way = entry.under_way.saturating_sub(1);
             self.sys.now().since(entry.heard_at) > SILENCE
         };
         if error.kind().retryable() && !silent {
@@ -191,6 +202,12 @@ impl Desk {
                 Error::new(error.kind(), error.message()).caused_by(error.causes().join(": "));
             let _ = entry.to.send(Outcome::Refused(copy));
         }
+    }
+}
+
+impl State {
+    fn entry(&mut self, token: &Token) -> Option<&mut Entry> {
+        self.entries.get_mut(self.ids.get(token)?)
     }
 }
 
@@ -220,6 +237,15 @@ pub(crate) fn settle(ask: &Ask, sent: BootTime, answer: Answer) -> Outcome {
 
 impl Pushed for Desk {
     fn granted(&self, grant: Grant) {
+        // While a heartbeat is under way its answer is waited for: given to the user at once, the
+        // lease could be released before that heartbeat takes place, which would then take the lock
+        // again, for nobody.
+        if let Some(entry) = self.state().entry(&grant.token)
+            && entry.under_way > 0
+        {
+            entry.pushed = Some(grant);
+            return;
+        }
         let Some(entry) = self.take(&grant.token) else { return };
         let claim = entry.ask.wait.map_or(Duration::ZERO, |wait| wait.claim);
         let deadline = match grant.claim_until {
@@ -285,5 +311,132 @@ async fn heartbeat(desk: &Arc<Desk>, asks: &[Ask]) {
                 desk.failed(ask, &error);
             }
         }
+    }
+}
+
+#[cfg(all(test, feature = "native"))]
+mod tests {
+    use std::sync::Weak;
+    use std::sync::mpsc;
+
+    use super::*;
+    use crate::runtime::{Runtime, block_on, native_sys};
+    use crate::store::memory::{MemoryStore, Shared};
+    use crate::store::{
+        Cancel, Capabilities, Evict, Evicted, LockView, Query, Released, Renewal, Wait,
+    };
+    use crate::sys::BoxFuture;
+    use crate::wait::{Attempt, Request};
+    use crate::{LockOptions, Profile, Result};
+
+    /// A store whose asks can be kept on their way.
+    struct Slow {
+        store: MemoryStore,
+        gate: tokio::sync::Semaphore,
+        told: mpsc::Sender<&'static str>,
+    }
+
+    impl Store for Slow {
+        fn capabilities(&self) -> &Capabilities {
+            self.store.capabilities()
+        }
+        fn acquire<'a>(&'a self, asks: &'a [Ask], how: How) -> BoxFuture<'a, Result<Vec<Answer>>> {
+            Box::pin(async move {
+                let _ = self.told.send("sent");
+                let _pass = self.gate.acquire().await;
+                let answers = self.store.acquire(asks, how).await;
+                let _ = self.told.send("answered");
+                answers
+            })
+        }
+        fn renew<'a>(&'a self, holds: &'a [Hold]) -> BoxFuture<'a, Result<Vec<Renewal>>> {
+            self.store.renew(holds)
+        }
+        fn release<'a>(
+            &'a self,
+            holds: &'a [Hold],
+            cancel: Cancel,
+        ) -> BoxFuture<'a, Result<Vec<Released>>> {
+            self.store.release(holds, cancel)
+        }
+        fn inspect<'a>(&'a self, what: &'a Query) -> BoxFuture<'a, Result<Vec<LockView>>> {
+            self.store.inspect(what)
+        }
+        fn evict<'a>(&'a self, name: &'a Name, why: &'a Evict) -> BoxFuture<'a, Result<Evicted>> {
+            self.store.evict(name, why)
+        }
+        fn subscribe(&self, to: Weak<dyn Pushed>) {
+            self.store.subscribe(to);
+        }
+        fn ping(&self) -> BoxFuture<'_, Result<()>> {
+            self.store.ping()
+        }
+    }
+
+    fn ask_of(name: &Name, wait: Option<Wait>) -> Ask {
+        Ask {
+            name: name.clone(),
+            kind: crate::store::Kind::Exclusive,
+            token: Token::from_bytes([1; 16]),
+            ttl: Duration::from_secs(30),
+            grace: Duration::from_secs(3),
+            wait,
+            owner: None,
+            profile: Arc::default(),
+        }
+    }
+
+    /// Hazard 26: a heartbeat that is on its way while its waiter is granted the lock, uses it and
+    /// gives it back.
+    #[test]
+    fn a_heartbeat_under_way_takes_no_lock_for_nobody() {
+        const LONG: Duration = Duration::from_secs(20);
+        let sys = native_sys().unwrap();
+        let (told, asks) = mpsc::channel();
+        let next = || asks.recv_timeout(LONG).expect("an ask");
+        let shared = Arc::<Shared>::default();
+        let holder = MemoryStore::new(Arc::clone(&shared), sys.clock());
+        let slow = Arc::new(Slow {
+            store: MemoryStore::new(shared, sys.clock()),
+            gate: tokio::sync::Semaphore::new(1),
+            told,
+        });
+        let runtime = Arc::new(Runtime::new(sys.clone()));
+        runtime.reaper.start();
+        let desk = Arc::new(Desk::new(sys, Arc::clone(&slow) as Arc<dyn Store>));
+        let pushed: Arc<dyn Pushed> = Arc::clone(&desk) as _;
+        slow.subscribe(Arc::downgrade(&pushed));
+
+        let name = Name::new("slow").unwrap();
+        let held = ask_of(&name, None);
+        block_on(holder.acquire(std::slice::from_ref(&held), How::EachAlone)).unwrap();
+        let attempt = Attempt { runtime, desk: Arc::clone(&desk) };
+        let request = Request {
+            name: name.clone(),
+            options: LockOptions::default(),
+            profile: Profile::default(),
+        };
+        let (tell, done) = mpsc::channel();
+        crate::sys::thread("waits", move || {
+            let lease = block_on(attempt.acquire(request)).unwrap().unwrap();
+            block_on(lease.release());
+            tell.send(()).unwrap();
+        })
+        .unwrap();
+        assert_eq!((next(), next()), ("sent", "answered"), "its first ask");
+        // From here on asks stay on their way: the first to come is a heartbeat.
+        let closed = block_on(slow.gate.acquire()).unwrap();
+        assert_eq!(next(), "sent", "its heartbeat");
+        block_on(holder.release(&[Hold::of(&held)], Cancel::No)).unwrap();
+        // A lease given out now would be released within this time.
+        let early = done.recv_timeout(Duration::from_millis(500));
+        drop(closed);
+        assert_eq!(next(), "answered", "its heartbeat took place");
+        if early.is_err() {
+            done.recv_timeout(LONG).expect("granted after the heartbeat was answered");
+        }
+        let other = Ask { token: Token::from_bytes([2; 16]), ..held };
+        let answers = block_on(holder.acquire(&[other], How::EachAlone)).unwrap();
+        assert!(matches!(answers[0], Answer::Granted { .. }), "{answers:?}");
     }
 }

@@ -45,7 +45,9 @@ def obtain(attempt: Attempt, name: str) -> Held | None:
     if attempt.poll() is None:
         with _process.Waiting(attempt):
             _block(attempt)
-        _process.end_with_the_process()
+    if _process.ends_this_thread():
+        attempt.cancel()
+        _process.end_this_thread()
     return _held(attempt, name)
 
 
@@ -69,6 +71,8 @@ def _block(work: Call[_T] | Attempt) -> None:
 def _value(call: Call[_T], name: str | None) -> _T:
     result = call.poll()
     if isinstance(result, Failure):
+        if _process.ends_this_thread():
+            _process.end_this_thread()
         raise from_failure(result, name)
     assert result is not None, "a call that is done has a result"
     return result

@@ -17,6 +17,7 @@ import sys
 import threading
 from collections.abc import Callable
 from types import TracebackType
+from typing import NoReturn
 
 from leasehold import _native
 
@@ -52,7 +53,8 @@ class Waiting:
 def prepare() -> None:
     """Called before each attempt: the first in a process has its exit arranged."""
     global _prepared
-    end_with_the_process()
+    if ends_this_thread():
+        end_this_thread()
     if not _prepared:
         _prepared = True
         parallel = sys.modules.get("multiprocessing.process")
@@ -62,10 +64,16 @@ def prepare() -> None:
             Finalize(None, _at_exit, exitpriority=0)
 
 
-def end_with_the_process() -> None:
-    """Does not return in a thread of a process whose exit has begun. The main thread goes on: it
-    runs the exit hooks of others."""
-    if _ending and threading.current_thread() is not threading.main_thread():
+def ends_this_thread() -> bool:
+    """Whether the process's exit has begun, and this thread is to end with it. The main thread goes
+    on: it runs the exit hooks of others."""
+    return _ending and threading.current_thread() is not threading.main_thread()
+
+
+def end_this_thread() -> NoReturn:
+    """Lets the thread rest until the process is gone: a lock that it takes now, nobody would give
+    back, and an error that it gets now is of no use to anybody."""
+    while True:
         threading.Event().wait()
 
 

@@ -24,12 +24,12 @@ class Lease:
     A lease that is forgotten is given back when it is collected, with a ``ResourceWarning``.
     """
 
-    __slots__ = ("__weakref__", "_held", "_lost", "_notices")
+    __slots__ = ("__weakref__", "_held", "_losses", "_notices")
 
     def __init__(self, held: Held) -> None:
         self._held = held
         self._notices: list[_notice.Notice] = []
-        self._lost: Loss | None = None
+        self._losses: dict[str, Loss] = {}
 
     @property
     def name(self) -> str:
@@ -62,9 +62,8 @@ class Lease:
     @property
     def lost(self) -> Loss:
         """The loss as something to look at or to wait for, like a ``threading.Event``."""
-        if self._lost is None:
-            self._lost = Loss(self._held)
-        return self._lost
+        # Not an attribute that two threads may set: the release ends the waits of one only.
+        return self._losses.get("lost") or self._losses.setdefault("lost", Loss(self._held))
 
     def is_held(self) -> bool:
         """Whether the lock is this tenure's, as far as can be known here and now. Once false, false
@@ -126,8 +125,8 @@ class Lease:
 
     def _over(self) -> None:
         self._notices.clear()
-        if self._lost is not None:
-            self._lost._over()
+        for loss in tuple(self._losses.values()):
+            loss._over()
 
     def _loss(self) -> LockError:
         failure = self._held.loss()
@@ -145,9 +144,10 @@ class Lease:
         return f"<Lease of {self.name!r}, fence {self.fence}, {state}>"
 
     def __del__(self) -> None:
-        # Dropping the handle gives the lock back; this only says so.
         held = getattr(self, "_held", None)
         if held is not None and not sys.is_finalizing() and held.is_held():
+            # Not left to the handle's own end: a record of the warning keeps the lease alive.
+            self._abandon()
             warnings.warn(
                 f"the lease of lock {held.name!r} was never released",
                 ResourceWarning,

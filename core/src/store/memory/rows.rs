@@ -127,6 +127,24 @@ impl Rows for LockRows<'_> {
         Ok(())
     }
 
+    fn prolong(
+        &mut self,
+        token: &Token,
+        until: BootTime,
+        told: BootTime,
+        now: BootTime,
+    ) -> Result<bool> {
+        let lock = self.locks.locks.get_mut(self.name);
+        let live = lock
+            .and_then(|lock| lock.holder.as_mut())
+            .filter(|tenure| tenure.token == *token && tenure.until > now);
+        let Some(tenure) = live else { return Ok(false) };
+        tenure.until = tenure.until.max(until);
+        tenure.told = tenure.told.max(told);
+        tenure.claimed = false;
+        Ok(true)
+    }
+
     fn head(&mut self) -> Result<Option<Waiter>> {
         Ok(self.lock().and_then(|lock| lock.queue.values().next().cloned()))
     }
@@ -164,7 +182,7 @@ impl Rows for LockRows<'_> {
         Ok(live as u64 >= limit)
     }
 
-    fn next_seq(&mut self) -> Result<u64> {
+    fn next_seq(&mut self, _: i32) -> Result<u64> {
         self.locks.last_seq += 1;
         Ok(self.locks.last_seq)
     }

@@ -149,6 +149,29 @@ impl Rows for SqlRows<'_> {
         Ok(())
     }
 
+    fn prolong(
+        &mut self,
+        token: &Token,
+        until: BootTime,
+        told: BootTime,
+        now: BootTime,
+    ) -> Result<bool> {
+        let changed = self
+            .connection
+            .prepare_cached(
+                "UPDATE lock SET until = max(until, ?3), told = max(told, ?4), claimed = 0
+                  WHERE name = ?1 AND token = ?2 AND until > ?5",
+            )?
+            .execute(params![
+                self.key(),
+                token.as_bytes(),
+                stamp(until),
+                stamp(told),
+                stamp(now)
+            ])?;
+        Ok(changed > 0)
+    }
+
     fn head(&mut self) -> Result<Option<Waiter>> {
         let mut statement = self.connection.prepare_cached(
             "SELECT token, rank, seq, alive_until, claim, channel, owner, profile FROM waiter
@@ -194,8 +217,8 @@ impl Rows for SqlRows<'_> {
         Ok(removed > 0)
     }
 
-    /// Arrival numbers grow by one per arrival anywhere, so their span bounds the queue from above:
-    /// it is counted only where that bound reaches the limit.
+    /// Arrival numbers grow by one per arrival, so their span bounds the queue from above: it is
+    /// counted only where that bound reaches the limit.
     fn crowded(&mut self, limit: u64, now: BootTime) -> Result<bool> {
         let edge = |order: &str| -> Result<Option<(i64, i64)>> {
             let sql =
@@ -221,12 +244,14 @@ impl Rows for SqlRows<'_> {
         Ok(live.unsigned_abs() >= limit)
     }
 
-    fn next_seq(&mut self) -> Result<u64> {
-        let seq: i64 = self
-            .connection
-            .prepare_cached("UPDATE meta SET seq = seq + 1 RETURNING seq")?
-            .query_row([], |row| row.get(0))?;
-        Ok(seq.unsigned_abs())
+    fn next_seq(&mut self, priority: i32) -> Result<u64> {
+        let mut statement = self.connection.prepare_cached(
+            "SELECT seq FROM waiter WHERE name = ?1 AND rank = ?2 ORDER BY seq DESC LIMIT 1",
+        )?;
+        let last: Option<i64> = statement
+            .query_row(params![self.key(), rank(priority)], |row| row.get(0))
+            .optional()?;
+        Ok(last.unwrap_or_default().unsigned_abs() + 1)
     }
 
     fn tomb(&mut self, token: &Token, now: BootTime) -> Result<Option<Tomb>> {
@@ -264,13 +289,15 @@ impl Rows for SqlRows<'_> {
     fn last_fence(&mut self) -> Result<u64> {
         let fence: i64 = self
             .connection
-            .prepare_cached("SELECT fence FROM meta")?
+            .prepare_cached("SELECT fence FROM lock WHERE name = x''")?
             .query_row([], |row| row.get(0))?;
         Ok(fence.unsigned_abs())
     }
 
     fn set_last_fence(&mut self, fence: u64) -> Result<()> {
-        self.connection.prepare_cached("UPDATE meta SET fence = ?1")?.execute([fence as i64])?;
+        self.connection
+            .prepare_cached("UPDATE lock SET fence = ?1 WHERE name = x''")?
+            .execute([fence as i64])?;
         Ok(())
     }
 }

@@ -15,13 +15,13 @@ const APPLICATION: i32 = 0x6c73_686f;
 const FORMAT: i32 = 1;
 
 /// Names and tokens are blobs: compared byte by byte, whatever they contain. Times are
-/// nanoseconds of the boot clock, valid for the boot in `meta`.
+/// nanoseconds of the boot clock, valid for the boot in `meta`. The row without a name (no lock has an
+/// empty one) holds the largest fence ever granted: in a table of its own it would cost each grant a
+/// second page in the log.
 const TABLES: &str = "
 CREATE TABLE meta (
     id INTEGER PRIMARY KEY CHECK (id = 1),
-    boot TEXT NOT NULL,
-    fence INTEGER NOT NULL,
-    seq INTEGER NOT NULL
+    boot TEXT NOT NULL
 );
 CREATE TABLE lock (
     name BLOB PRIMARY KEY,
@@ -33,6 +33,7 @@ CREATE TABLE lock (
     owner BLOB,
     profile TEXT NOT NULL
 ) WITHOUT ROWID;
+INSERT INTO lock VALUES (x'', zeroblob(16), 0, 0, 0, 0, NULL, '');
 CREATE TABLE waiter (
     name BLOB NOT NULL,
     rank INTEGER NOT NULL,
@@ -88,11 +89,13 @@ pub(super) fn ready(connection: &Connection, path: &Path, boot: &str) -> Result<
     let stored: Option<String> =
         connection.query_row("SELECT boot FROM meta", [], |row| row.get(0)).optional()?;
     match stored {
-        None => connection
-            .execute("INSERT INTO meta (id, boot, fence, seq) VALUES (1, ?1, 0, 0)", [boot])
-            .map(drop)?,
+        None => {
+            connection.execute("INSERT INTO meta (id, boot) VALUES (1, ?1)", [boot]).map(drop)?
+        }
         Some(stored) if stored != boot => {
-            connection.execute_batch("DELETE FROM lock; DELETE FROM waiter; DELETE FROM tomb;")?;
+            connection.execute_batch(
+                "DELETE FROM lock WHERE name > x''; DELETE FROM waiter; DELETE FROM tomb;",
+            )?;
             connection.execute("UPDATE meta SET boot = ?1", [boot])?;
         }
         Some(_) => {}
