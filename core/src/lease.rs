@@ -9,7 +9,6 @@ use std::time::Duration;
 
 use crate::options::check_ttl;
 use crate::runtime::{Burial, Runtime, within};
-use crate::store::Cancel;
 use crate::sys::MaybeSend;
 use crate::sys::fork::Inherited;
 use crate::watchdog::Held;
@@ -242,7 +241,7 @@ impl Lease {
         runtime.watchdog.forget(held);
         let mut unsure = Unsure { held, runtime, armed: true };
         let holds = [held.hold().clone()];
-        let answer = within(&runtime.sys, limit, held.store().release(&holds, Cancel::No)).await;
+        let answer = within(&runtime.sys, limit, held.store().release(&holds, held.cancel())).await;
         match answer {
             Some(Ok(_)) => {
                 unsure.armed = false;
@@ -302,7 +301,7 @@ fn send_to_reaper(held: &Arc<Held>, runtime: &Runtime) {
     runtime.reaper.bury(Burial {
         store: Arc::clone(held.store()),
         hold: held.hold().clone(),
-        cancel: Cancel::No,
+        cancel: held.cancel(),
         until: held.deadline() + held.hold().grace,
         desk: None,
     });

@@ -23,6 +23,8 @@ pub const CLAIM: Duration = Duration::from_millis(1500);
 pub const MAX_QUEUE: u32 = 10_000;
 /// How long one request may stay unanswered.
 pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long an ended attempt refuses a request of its own that is still on its way.
+pub const TOMBSTONE: Duration = Duration::from_secs(10);
 
 /// How long to wait for a lock that another holds.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]

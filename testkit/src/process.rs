@@ -140,13 +140,22 @@ impl Process {
         self.signal(Signal::CONT);
     }
 
-    /// Closes its input and waits for its end.
+    /// Closes its input and waits for its end, and for that of its output.
     ///
     /// # Panics
     /// Where it can't be waited for.
     pub fn finish(&mut self) -> ExitStatus {
         self.input = None;
-        self.child.wait().unwrap_or_else(|error| panic!("{}: {error}", self.label))
+        let status = self.child.wait().unwrap_or_else(|error| panic!("{}: {error}", self.label));
+        // The thread that reads may not have got to its last lines yet.
+        let state = self.output.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let (_state, waited) = self
+            .output
+            .bell
+            .wait_timeout_while(state, HANG, |lines| !lines.ended)
+            .unwrap_or_else(PoisonError::into_inner);
+        assert!(!waited.timed_out(), "{} left its output to a child of its own", self.label);
+        status
     }
 
     fn pid(&self) -> Pid {

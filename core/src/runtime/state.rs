@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::Reaper;
 use crate::LostReason;
-use crate::store::{Cancel, Hold, Store};
+use crate::store::{Hold, Store};
 use crate::sys::Sys;
 use crate::wait::{Desk, burial};
 use crate::watchdog::Watchdog;
@@ -63,7 +63,7 @@ impl Runtime {
                 self.reaper.bury(super::Burial {
                     store: Arc::clone(held.store()),
                     hold: Hold::clone(held.hold()),
-                    cancel: Cancel::No,
+                    cancel: held.cancel(),
                     until,
                     desk: None,
                 });

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::desk::{Desk, Outcome, settle};
-use crate::options::{CLAIM, LockOptions, Patience, REQUEST_TIMEOUT, grace};
+use crate::options::{CLAIM, LockOptions, Patience, REQUEST_TIMEOUT, TOMBSTONE, grace};
 use crate::runtime::{Burial, Runtime, within};
 use crate::store::{Answer, Ask, Cancel, Hold, How, Kind};
 use crate::sys::fork::Inherited;
@@ -15,8 +15,6 @@ use crate::{Error, ErrorKind, Lease, Name, Profile, Result};
 
 /// A hand-off is given to the user at once only with this much belief left.
 const ENOUGH: Duration = Duration::from_millis(500);
-/// How long a late request is refused, at least.
-const TOMBSTONE: Duration = Duration::from_secs(10);
 
 /// What is asked for.
 pub(crate) struct Request {
@@ -53,9 +51,11 @@ impl Attempt {
             profile: Arc::new(profile),
         };
         let mut unsure = Unsure::new(&self, &ask);
+        let mut strays = false;
         let (fence, deadline, claimed) = loop {
             match self.ask(&ask, give_up).await {
-                Ok(Some(Outcome::Granted { fence, deadline, claimed })) => {
+                Ok(Some(Outcome::Granted { fence, deadline, claimed, stray })) => {
+                    strays |= stray;
                     let left = deadline.since(sys.now());
                     if left >= ENOUGH || (!claimed && !left.is_zero()) {
                         // A fixed term needs its whole length confirmed before it is used.
@@ -95,6 +95,7 @@ impl Attempt {
             deadline,
             renew: options.renew,
             max_hold: options.max_hold,
+            strays,
         };
         let (store, hold) = (Arc::clone(self.desk.store()), Hold::of(&ask));
         let held = self.runtime.watchdog.watch(store, hold, terms, claimed.then_some(CLAIM / 3));
@@ -177,7 +178,7 @@ pub(crate) fn burial(sys: &Sys, desk: &Arc<Desk>, hold: Hold) -> Burial {
     Burial {
         store: Arc::clone(desk.store()),
         hold,
-        cancel: Cancel::Tombstone(TOMBSTONE.max(2 * REQUEST_TIMEOUT)),
+        cancel: Cancel::Tombstone(TOMBSTONE),
         until,
         desk: Some(Arc::clone(desk)),
     }

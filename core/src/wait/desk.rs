@@ -23,8 +23,9 @@ const SILENCE: Duration = Duration::from_secs(15);
 /// What a wait came to.
 #[derive(Debug)]
 pub(crate) enum Outcome {
-    /// Held, believed until `deadline`. `claimed` where a confirmation is still due.
-    Granted { fence: u64, deadline: BootTime, claimed: bool },
+    /// Held, believed until `deadline`. `claimed` where a confirmation is still due; `stray` where
+    /// an ask was never answered, and may still be on its way.
+    Granted { fence: u64, deadline: BootTime, claimed: bool, stray: bool },
     /// The attempt was refused or can't go on.
     Refused(Error),
 }
@@ -55,6 +56,8 @@ struct Entry {
     heard_at: BootTime,
     /// Heartbeats that the store has not answered yet.
     under_way: u32,
+    /// Whether one was never answered.
+    stray: bool,
     /// A hand-off that came meanwhile.
     pushed: Option<Grant>,
     to: oneshot::Sender<Outcome>,
@@ -77,7 +80,9 @@ impl Desk {
         let id = state.last_id;
         state.ids.insert(ask.token, id);
         let (queued_at, heard_at) = (sent, sent);
-        let entry = Entry { ask: ask.clone(), queued_at, heard_at, under_way: 0, pushed: None, to };
+        let ask = ask.clone();
+        let (under_way, stray, pushed) = (0, false, None);
+        let entry = Entry { ask, queued_at, heard_at, under_way, stray, pushed, to };
         state.entries.insert(id, entry);
         outcome
     }
@@ -181,6 +186,12 @@ impl Desk {
             other => settle(ask, sent, other),
         };
         if let Some(entry) = self.take(&ask.token) {
+            let outcome = match outcome {
+                Outcome::Granted { fence, deadline, claimed, .. } => {
+                    Outcome::Granted { fence, deadline, claimed, stray: entry.stray }
+                }
+                refused => refused,
+            };
             // A receiver that is gone has the reaper give the grant back.
             let _ = entry.to.send(outcome);
         }
@@ -193,6 +204,7 @@ impl Desk {
             let mut state = self.state();
             let Some(entry) = state.entry(&ask.token) else { return };
             entry.under_way = entry.under_way.saturating_sub(1);
+            entry.stray = true;
             self.sys.now().since(entry.heard_at) > SILENCE
         };
         if error.kind().retryable() && !silent {
@@ -217,7 +229,7 @@ pub(crate) fn settle(ask: &Ask, sent: BootTime, answer: Answer) -> Outcome {
     Outcome::Refused(match answer {
         Answer::Granted { fence, .. } => {
             let deadline = believed_until(sent, ask.ttl);
-            return Outcome::Granted { fence, deadline, claimed: false };
+            return Outcome::Granted { fence, deadline, claimed: false, stray: false };
         }
         Answer::Queued { .. } | Answer::Busy { .. } => {
             Error::new(ErrorKind::Timeout, format!("lock {name} is held by another"))
@@ -253,7 +265,8 @@ impl Pushed for Desk {
             None => believed_until(entry.queued_at, claim),
         };
         let fence = grant.fence;
-        let _ = entry.to.send(Outcome::Granted { fence, deadline, claimed: true });
+        let stray = entry.stray;
+        let _ = entry.to.send(Outcome::Granted { fence, deadline, claimed: true, stray });
     }
 
     fn hint(&self, name: &Name) {

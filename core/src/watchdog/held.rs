@@ -11,7 +11,8 @@ use std::time::Duration;
 use tokio::sync::Notify;
 
 use crate::LostReason;
-use crate::store::{Hold, Store};
+use crate::options::TOMBSTONE;
+use crate::store::{Cancel, Hold, Store};
 use crate::sys::{BootTime, MaybeSend, Sys};
 
 const HELD: u8 = 0;
@@ -31,6 +32,8 @@ pub(crate) struct Terms {
     pub(crate) deadline: BootTime,
     pub(crate) renew: bool,
     pub(crate) max_hold: Option<Duration>,
+    /// An ask of its attempt was never answered, and could still take the lock again.
+    pub(crate) strays: bool,
 }
 
 /// A tenure that this process holds or held.
@@ -42,6 +45,7 @@ pub(crate) struct Held {
     fence: u64,
     renew: bool,
     max_hold: Option<Duration>,
+    strays: bool,
     ttl: AtomicU64,
     deadline: AtomicU64,
     limit: AtomicU64,
@@ -62,6 +66,7 @@ impl Held {
             fence: terms.fence,
             renew: terms.renew,
             max_hold: terms.max_hold,
+            strays: terms.strays,
             ttl: AtomicU64::new(nanos(terms.ttl)),
             deadline: AtomicU64::new(terms.deadline.as_nanos()),
             limit: AtomicU64::new(limit.as_nanos()),
@@ -86,6 +91,11 @@ impl Held {
 
     pub(crate) fn fence(&self) -> u64 {
         self.fence
+    }
+
+    /// What its release must leave behind.
+    pub(crate) fn cancel(&self) -> Cancel {
+        if self.strays { Cancel::Tombstone(TOMBSTONE) } else { Cancel::No }
     }
 
     pub(crate) fn renews(&self) -> bool {

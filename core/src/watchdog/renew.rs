@@ -16,7 +16,7 @@ use super::schedule::Schedule;
 use crate::LostReason;
 use crate::options::REQUEST_TIMEOUT;
 use crate::runtime::{Burial, Reaper, within};
-use crate::store::{Cancel, Hold, Renewal, Store};
+use crate::store::{Hold, Renewal, Store};
 use crate::sys::{BootTime, Sys};
 
 /// Renewals in one request.
@@ -214,7 +214,7 @@ impl Watchdog {
         self.reaper.bury(Burial {
             store: Arc::clone(held.store()),
             hold: held.hold().clone(),
-            cancel: Cancel::No,
+            cancel: held.cancel(),
             until: self.sys.now() + held.ttl(),
             desk: None,
         });

@@ -145,7 +145,8 @@ impl Rig for SqliteRig {
         let only_read = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let file = Connection::open_with_flags(path, only_read).expect("the database opens");
         // The row without a name is the largest fence, one for the whole file.
-        let count = "SELECT (SELECT count(*) FROM lock WHERE name > x'') + (SELECT count(*) FROM waiter)
+        let count =
+            "SELECT (SELECT count(*) FROM lock WHERE name > x'') + (SELECT count(*) FROM waiter)
                           + (SELECT count(*) FROM tomb)";
         let rows: i64 = file.query_row(count, [], |row| row.get(0)).expect("the rows are counted");
         usize::try_from(rows).ok()
