@@ -134,27 +134,31 @@ def interrupt_at(step: int) -> Callable[[], bool]:
     return end
 
 
-def scoped(lock: leasehold.Lock) -> None:
-    with lock:
-        pass
+def scoped(lock: leasehold.Lock, kept: list[leasehold.Lease]) -> None:
+    with lock as lease:
+        kept.append(lease)
 
 
-def unscoped(lock: leasehold.Lock) -> None:
+def unscoped(lock: leasehold.Lock, kept: list[leasehold.Lease]) -> None:
     lock.acquire().release()
 
 
 @pytest.mark.skipif(sys.gettrace() is not None, reason="needs the tracing for itself")
 @pytest.mark.filterwarnings("ignore::ResourceWarning")
 @pytest.mark.parametrize("take", [scoped, unscoped])
-def test_at_every_instruction(take: Callable[[leasehold.Lock], None]) -> None:
-    """The lock object lives on, so nothing but our own care gives the lease back."""
+def test_at_every_instruction(
+    take: Callable[[leasehold.Lock, list[leasehold.Lease]], None],
+) -> None:
+    """The lock object lives on, and so does the scope's lease: nothing but our own care gives it
+    back."""
+    kept: list[leasehold.Lease] = []
     client = leasehold.connect("memory://")
     lock = client.lock("a", ttl=3600)
     step = 1
     while True:
         end = interrupt_at(step)
         try:
-            take(lock)
+            take(lock, kept)
         except Interrupted:
             pass
         if not end():

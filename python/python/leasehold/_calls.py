@@ -43,8 +43,7 @@ async def finish_async(call: Call[_T], name: str | None = None) -> _T:
 def obtain(attempt: Attempt, name: str) -> Held | None:
     """What ``attempt`` came to, waited for in this thread. None where the lock is another's."""
     if attempt.poll() is None:
-        with _process.Waiting(attempt):
-            _block(attempt)
+        _block(attempt)
     if _process.ends_this_thread():
         attempt.cancel()
         _process.end_this_thread()
@@ -56,8 +55,7 @@ async def obtain_async(attempt: Attempt, name: str) -> Held | None:
     if attempt.poll() is None:
         from leasehold import _loop
 
-        with _process.Waiting(attempt):
-            await _loop.done(attempt)
+        await _loop.done(attempt)
     return _held(attempt, name)
 
 

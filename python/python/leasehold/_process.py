@@ -1,7 +1,7 @@
 """The process's life: its exit, its forks.
 
-At exit the holders are told and what can be given back in bounded time is; attempts that still wait
-leave their queues. Only daemon threads can be waiting then, and they end with the process in
+At exit the holders are told, what can be given back in bounded time is, and attempts that still
+wait leave their queues. Only daemon threads can be waiting then, and they end with the process in
 silence, as daemon threads do: an exception would be printed for each. The hooks of ``atexit`` do
 not run in a child of ``multiprocessing``, so there one of its own kind is registered.
 
@@ -16,7 +16,6 @@ import os
 import sys
 import threading
 from collections.abc import Callable
-from types import TracebackType
 from typing import NoReturn
 
 from leasehold import _native
@@ -24,30 +23,9 @@ from leasehold import _native
 #: How long the exit may be delayed. A lock that could not be given back in time expires.
 EXIT_GRACE_MS = 1000
 
-_waiting: set[_native.Attempt] = set()
 _in_child: list[Callable[[], None]] = []
 _prepared = False
 _ending = False
-
-
-class Waiting:
-    """Marks an attempt as waiting, for the exit."""
-
-    __slots__ = ("_attempt",)
-
-    def __init__(self, attempt: _native.Attempt) -> None:
-        self._attempt = attempt
-
-    def __enter__(self) -> None:
-        _waiting.add(self._attempt)
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        _waiting.discard(self._attempt)
 
 
 def prepare() -> None:
@@ -85,15 +63,12 @@ def after_fork_in_child(forget: Callable[[], None]) -> None:
 def _at_exit() -> None:
     global _ending
     _ending = True
-    for attempt in tuple(_waiting):
-        attempt.cancel()
     _native.release_all(EXIT_GRACE_MS)
 
 
 def _after_fork() -> None:
     global _prepared, _ending
     _prepared = _ending = False
-    _waiting.clear()
     for forget in _in_child:
         forget()
 
