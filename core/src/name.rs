@@ -3,6 +3,7 @@
 //! No normalisation: two names that look alike but differ in bytes are two locks, and no encoding
 //! may ever map two names to one.
 
+use std::borrow::Borrow;
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
@@ -75,6 +76,12 @@ impl FromStr for Name {
 
 impl AsRef<str> for Name {
     fn as_ref(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Borrow<str> for Name {
+    fn borrow(&self) -> &str {
         &self.0
     }
 }

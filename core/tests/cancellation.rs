@@ -161,10 +161,18 @@ fn a_release_dropped_anywhere_still_frees_the_lock() {
 const STUCK: Duration = Duration::from_secs(30);
 
 struct File {
-    // Dropped last: the clients use it.
     client: Client,
     other: Client,
     folder: tempfile::TempDir,
+}
+
+/// What is still given back in the background would make the folder anew.
+impl Drop for File {
+    fn drop(&mut self) {
+        for client in [&self.client, &self.other] {
+            block_on(client.shutdown(seconds(10)));
+        }
+    }
 }
 
 impl File {
@@ -256,19 +264,20 @@ fn a_waiter_dropped_anywhere_leaves_nothing_on_sqlite() {
 }
 
 #[test]
-fn a_dropped_client_leaves_no_socket_and_no_thread() {
-    let file = File::new();
-    let lease = block_on(acquire(&file.other)).expect("free");
-    let mut waiting = Stepper::new(acquire(&file.client));
+fn a_dropped_client_leaves_no_socket() {
+    let folder = folder("socket").expect("a folder");
+    let url = format!("sqlite://{}", folder.path().join("locks.db").display());
+    let [client, other] = [0; 2].map(|_| Client::connect(&url).expect("a client"));
+    let lease = block_on(acquire(&other)).expect("free");
+    let mut waiting = Stepper::new(acquire(&client));
     while waiting.poll().is_pending() {
-        if block_on(file.other.inspect("explored")).expect("a view").waiting == 1 {
+        if block_on(other.inspect("explored")).expect("a view").waiting == 1 {
             break;
         }
         assert!(waiting.woken(STUCK), "nothing woke the acquire");
     }
     drop(waiting);
     drop(lease);
-    let File { client, other, folder } = file;
     drop((client, other));
     // Its background tasks end at their next look; nothing tells when.
     let sockets = folder.path().join("locks.db-wake");

@@ -22,6 +22,15 @@ struct File {
     folder: TempDir,
 }
 
+/// What is still given back in the background would make the folder anew.
+impl Drop for File {
+    fn drop(&mut self) {
+        for client in [&self.client, &self.other] {
+            block_on(client.shutdown(seconds(10)));
+        }
+    }
+}
+
 impl File {
     fn new() -> Self {
         let folder = folder("stalled").expect("a folder");
@@ -48,7 +57,7 @@ fn a_wait_ends_in_time_though_the_store_is_silent() {
         let error = file.client.lock("wait").wait(wait).acquire_blocking().expect_err("silent");
         let took = start.elapsed();
         let kind = error.kind();
-        assert!(matches!(kind, ErrorKind::Timeout | ErrorKind::StoreUnavailable), "{error:?}");
+        assert!(kind == ErrorKind::Timeout, "{error:?}");
         assert!(error.message().contains("\"wait\""), "{error} should name the lock");
         assert!(took >= wait && took <= wait + SLACK, "{took:?}, not {wait:?}");
     }

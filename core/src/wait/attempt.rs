@@ -122,6 +122,8 @@ impl Attempt {
                 self.desk.remove(&ask.token);
                 return Err(error);
             }
+            // The caller's own limit is a timeout, whatever kept the store.
+            None if ask.wait.is_some() && limit == give_up => return Err(waited_out(ask)),
             None => {
                 return Err(Error::new(
                     ErrorKind::StoreUnavailable,
@@ -138,10 +140,7 @@ impl Attempt {
                     Some(Err(_)) => {
                         Err(Error::new(ErrorKind::ShutDown, "the client was shut down"))
                     }
-                    None => Err(Error::new(
-                        ErrorKind::Timeout,
-                        format!("lock {} was not granted within the wait", ask.name),
-                    )),
+                    None => Err(waited_out(ask)),
                 }
             }
             (Some(answer), _) => {
@@ -151,6 +150,10 @@ impl Attempt {
             (None, _) => Err(Error::new(ErrorKind::Internal, "the store gave no answer")),
         }
     }
+}
+
+fn waited_out(ask: &Ask) -> Error {
+    Error::new(ErrorKind::Timeout, format!("lock {} was not granted within the wait", ask.name))
 }
 
 fn too_late(ask: &Ask) -> Error {

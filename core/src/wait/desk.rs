@@ -293,7 +293,9 @@ async fn run(desk: Arc<Desk>) {
         let notified = desk.wake.notified();
         let until = {
             let mut state = desk.state();
-            if state.entries.is_empty() {
+            // Not "no entries": one whose first ask is under way has no time yet, and starts this
+            // anew when it is queued.
+            if state.schedule.is_empty() {
                 state.running = false;
                 return;
             }

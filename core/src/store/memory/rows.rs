@@ -37,13 +37,12 @@ impl Locks {
         now: BootTime,
     ) -> impl Iterator<Item = &'a Name> {
         let from = match after {
-            Some(name) => Bound::Excluded(name.clone()),
-            None => Bound::Unbounded,
+            Some(name) if name.as_str() >= prefix => Bound::Excluded(name.as_str().to_owned()),
+            _ => Bound::Included(prefix.to_owned()),
         };
         self.locks
-            .range((from, Bound::Unbounded))
+            .range::<str, _>((from.as_ref().map(String::as_str), Bound::Unbounded))
             .map(|(name, _)| name)
-            .skip_while(move |name| name.as_str() < prefix)
             .take_while(move |name| name.as_str().starts_with(prefix))
             .filter(move |name| {
                 let (tenure, queue) = self.look(name, now);

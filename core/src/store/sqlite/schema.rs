@@ -123,6 +123,12 @@ pub(super) fn explain(path: &Path, error: SqlError) -> Error {
         Some(Code::ReadOnly) => "is read-only",
         Some(Code::CannotOpen | Code::PermissionDenied) => "can't be opened",
         Some(Code::DiskFull) => "can't be written: the disk is full",
+        // The log's shared memory could not be made longer.
+        _ if cause.sqlite_error().map(|error| error.extended_code)
+            == Some(rusqlite::ffi::SQLITE_IOERR_SHMSIZE) =>
+        {
+            "can't be written: the disk is full"
+        }
         Some(Code::SystemIoFailure) => "can't be read or written",
         _ => "failed",
     };

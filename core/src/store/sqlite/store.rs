@@ -154,6 +154,10 @@ impl Inner {
     fn channel(&self, asks: &[Ask]) -> Result<u64> {
         match self.listener.get() {
             Some(listener) if asks.iter().any(|ask| ask.wait.is_some()) => {
+                if !self.wake.is_bound() {
+                    // Opens the database first: what is wrong with it is the better news.
+                    self.db.step(false, |_, _| Ok(()))?;
+                }
                 self.wake.channel(listener)
             }
             _ => Ok(0),

@@ -96,6 +96,11 @@ impl Wake {
         Ok(channel)
     }
 
+    /// Whether this client has its socket.
+    pub(super) fn is_bound(&self) -> bool {
+        self.state().own.is_some()
+    }
+
     /// Whether `channel` is this client's own.
     pub(super) fn is_own(&self, channel: u64) -> bool {
         self.state().own.as_ref().is_some_and(|own| own.channel == channel)
