@@ -38,7 +38,7 @@ help: ## Show this list
 	  /^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: demo
-demo: build python ## Python, Rust and shell contend for one lock; one is killed, one is paused
+demo: build-demo python ## Python, Rust and shell contend for one lock; one is killed, one is paused
 	@$(CARGO_TARGET_DIR)/debug/demo
 
 .PHONY: test
@@ -86,6 +86,11 @@ preflight-check:
 .PHONY: build
 build: preflight ## Build the Rust libraries and programs (dev profile)
 	cargo build $(RUST) --all-targets
+
+# Only what the demo runs: a newcomer should not wait for the tests to be built.
+.PHONY: build-demo
+build-demo: preflight
+	cargo build -p leasehold-cli -p leasehold-examples -p leasehold-testkit --bins
 
 .PHONY: python
 python: preflight $(VENV)/ready ## Build the Python package into the virtual environment
@@ -143,6 +148,7 @@ check-wasm32: preflight-check
 .PHONY: check-types
 check-types: preflight-check python
 	@$(SUITE) run types -- bash -c 'cd python && $(VENV)/bin/mypy --strict . && \
+	  $(VENV)/bin/ruff check . && $(VENV)/bin/ruff format --check . && \
 	  $(VENV)/bin/stubtest leasehold && cd .. && $(VENV)/bin/mypy --strict examples'
 
 .PHONY: check-scripts

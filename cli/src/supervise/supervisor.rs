@@ -265,7 +265,8 @@ impl Supervisor<'_> {
     async fn ended(mut self) -> Result<Exit, Failure> {
         let mut lost = self.lost.take().or_else(|| self.lease.lost_reason().map(|r| why(r).into()));
         if lost.is_some() {
-
+            // Its children too.
+            self.process.send(Signal::KILL);
         }
         self.guard.dismiss();
         let group = self.process.group();

@@ -86,8 +86,11 @@ fn what_the_program_leaves_running_at_a_loss_ends_too() {
     let options = ["--ttl", "1h", "--max-hold", "3s", "--grace", "1500ms"];
     let script = STUBBORN.replace("echo term >&3", "echo end >&3; exit 0");
     let running = test.place.under("x", &options, &script);
+    let mut alive = test.alive.reader();
+    let next = test.place.under("x", &["--wait", "1m"], NEXT);
+    assert_eq!(next.finish().text(), "alone");
     let mut told = String::new();
-    test.alive.reader().read_to_string(&mut told).unwrap();
+    alive.read_to_string(&mut told).unwrap();
     assert_eq!(told, "ready\nend\n");
     assert_eq!(running.finish().code(), Some(70));
 }

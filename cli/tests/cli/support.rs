@@ -188,7 +188,7 @@ pub(crate) fn limit(end: impl FnOnce() + Send + 'static) -> Sender<()> {
     limit
 }
 
-fn pid_of(child: &Child) -> Pid {
+pub(crate) fn pid_of(child: &Child) -> Pid {
     Pid::from_raw(i32::try_from(child.id()).unwrap()).unwrap()
 }
 

@@ -4,16 +4,19 @@ use std::fs::File;
 use std::io::{Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::process::{Child, Command};
+use std::sync::mpsc::Sender;
 
+use rustix::process::{Pid, Signal, getsid, kill_process};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 
-use crate::support::Place;
+use crate::support::{Place, limit, pid_of};
 
 /// A shell script at a terminal.
 struct AtTerminal {
     master: File,
     seen: String,
     shell: Child,
+    _limit: Sender<()>,
 }
 
 impl AtTerminal {
@@ -22,9 +25,8 @@ impl AtTerminal {
         grantpt(&master).unwrap();
         unlockpt(&master).unwrap();
         let name = ptsname(&master, Vec::new()).unwrap().into_string().unwrap();
-        let open = || {
-            File::options().read(true).write(true).custom_flags(libc_noctty()).open(&name).unwrap()
-        };
+        let open =
+            || File::options().read(true).write(true).custom_flags(noctty()).open(&name).unwrap();
         let mut command = Command::new("setsid");
         command.args(["--ctty", "sh", "-c", script]);
         place.settle(&mut command);
@@ -32,7 +34,9 @@ impl AtTerminal {
         let shell = command.spawn().unwrap();
         // The command's copies of the terminal's other end must not outlive the shell.
         drop(command);
-        Self { master: File::from(master), seen: String::new(), shell }
+        let pid = pid_of(&shell);
+        let limit = limit(move || end_session(pid));
+        Self { master: File::from(master), seen: String::new(), shell, _limit: limit }
     }
 
     /// Reads until `text` was seen; what came before it and it are dropped.
@@ -68,13 +72,24 @@ impl AtTerminal {
 impl Drop for AtTerminal {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            let _ = self.shell.kill();
+            end_session(pid_of(&self.shell));
             let _ = self.shell.wait();
         }
     }
 }
 
-fn libc_noctty() -> i32 {
+/// Kills all processes of a session, stopped ones too: the end of its shell ends only some.
+fn end_session(leader: Pid) {
+    for entry in std::fs::read_dir("/proc").unwrap().flatten() {
+        let Ok(number) = entry.file_name().to_string_lossy().parse() else { continue };
+        let Some(pid) = Pid::from_raw(number) else { continue };
+        if getsid(Some(pid)) == Ok(leader) {
+            let _ = kill_process(pid, Signal::KILL);
+        }
+    }
+}
+
+fn noctty() -> i32 {
     i32::try_from(rustix::fs::OFlags::NOCTTY.bits()).unwrap()
 }
 
