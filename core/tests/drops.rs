@@ -173,3 +173,22 @@ fn by_an_exit_hook() {
     assert_eq!(view.holder, None);
     assert!(child.finish().success());
 }
+
+/// A database that was deleted under its holders is not made anew by what they give back or renew,
+/// and they are told.
+#[test]
+fn after_the_database_was_deleted() {
+    let (folder, url) = file();
+    let client = Client::connect(&url).expect("a client");
+    let (released, dropped, renewed) = (take(&client), client.lock("b"), client.lock("c"));
+    let dropped = dropped.acquire_blocking().expect("free");
+    let renewed = renewed.acquire_blocking().expect("free");
+    std::fs::remove_dir_all(folder.path()).expect("deleted");
+    block_on(released.release());
+    drop(dropped);
+    let error = block_on(renewed.extend(Duration::from_secs(60))).expect_err("gone");
+    assert_eq!(error.kind(), leasehold::ErrorKind::Lost, "{error:?}");
+    assert!(!renewed.is_held());
+    assert!(block_on(client.shutdown(AT_ONCE)), "nothing is left to be done");
+    assert!(!folder.path().exists(), "made anew");
+}

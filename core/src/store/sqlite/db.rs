@@ -62,6 +62,11 @@ impl Db {
         &self.path
     }
 
+    /// Whether the file was deleted: what gives something back must not make it anew.
+    pub(super) fn is_gone(&self) -> bool {
+        fs::metadata(&self.path).is_err_and(|cause| cause.kind() == std::io::ErrorKind::NotFound)
+    }
+
     /// Runs `rules` in one transaction at one moment. None where others are at it and `wait` is
     /// false; nothing was done then.
     pub(super) fn step<T>(

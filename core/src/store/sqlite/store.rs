@@ -18,7 +18,7 @@ use crate::store::{
     WaiterView,
 };
 use crate::sys::{BoxFuture, Sys};
-use crate::{Error, ErrorKind, Name, Result};
+use crate::{Error, ErrorKind, LostReason, Name, Result};
 
 /// One client's access to the locks of one database file. Nothing is opened before the first
 /// request.
@@ -193,6 +193,10 @@ impl Store for SqliteStore {
     }
 
     fn renew<'a>(&'a self, holds: &'a [Hold]) -> BoxFuture<'a, Result<Vec<Renewal>>> {
+        if self.inner.db.is_gone() {
+            let gone = Renewal::Gone(LostReason::Expired);
+            return Box::pin(std::future::ready(Ok(vec![gone; holds.len()])));
+        }
         let holds = holds.to_vec();
         Box::pin(self.wait_step(move |book, at, _| lock::renew_many(book, &holds, at)))
     }
@@ -202,6 +206,9 @@ impl Store for SqliteStore {
         holds: &'a [Hold],
         cancel: Cancel,
     ) -> BoxFuture<'a, Result<Vec<Released>>> {
+        if self.inner.db.is_gone() {
+            return Box::pin(std::future::ready(Ok(vec![Released::NotHeld; holds.len()])));
+        }
         let holds = holds.to_vec();
         Box::pin(self.step(move |book, at, hand_offs| {
             lock::release_many(book, &holds, cancel, at, hand_offs)
