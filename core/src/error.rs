@@ -21,7 +21,7 @@ pub enum ErrorKind {
     InvalidInput,
     /// This store, platform or build can't do it. The caller MUST ask for something else.
     Unsupported,
-    /// The wait ran out while another held the lock. The caller MAY try again.
+    /// The wait ran out, whatever it was spent on. The caller MAY try again.
     Timeout,
     /// The lock's queue is at its limit. The caller SHOULD shed load or try again later.
     QueueFull,
