@@ -45,7 +45,7 @@ fn wrong_urls_are_refused_by_the_part_that_is_wrong() {
     }
 }
 
-/// No password in any error (hazards.md section 5, 7).
+/// No password in any error.
 #[test]
 fn secrets_in_a_url_are_never_shown() {
     let urls = [

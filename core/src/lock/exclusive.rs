@@ -1,6 +1,6 @@
 //! The exclusive lock: one holder, a queue by arrival, hand-off, tombstones, fences.
 //!
-//! Each function is one atomic step. What makes it right (hazards.md, sections 1 and 4a):
+//! Each function is one atomic step. What makes it right (docs/hazards.md):
 //! * a token becomes holder once: by grant or hand-off, never after a tombstone, never again after
 //!   its tenure ended (the tenure's end removes the only row that names it);
 //! * whoever finds the lock free while others wait grants the first live waiter before anything
