@@ -273,6 +273,9 @@ fn process_id() -> u32 {
     0
 }
 
+#[cfg(feature = "sqlite")]
+static SCOPE_SAID: std::sync::Once = std::sync::Once::new();
+
 /// The URL of the default store.
 ///
 /// # Errors
@@ -291,7 +294,9 @@ pub fn default_url() -> Result<String> {
             .caused_by(cause)
     })?;
     let path = home.join(".local/state/leasehold/locks.db");
-    tracing::info!(path = %path.display(), "default store: locks of this user on this host");
+    SCOPE_SAID.call_once(|| {
+        tracing::info!(path = %path.display(), "default store: locks of this user on this host");
+    });
     StoreUrl::of_path(&path).map(|url| url.to_string())
 }
 

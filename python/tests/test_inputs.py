@@ -176,3 +176,19 @@ def test_the_default_store_is_the_environments(
     monkeypatch.setenv("LEASEHOLD_URL", "nonsense")
     with pytest.raises(InvalidInput, match="nonsense"):
         leasehold.connect()
+
+
+def test_the_scope_of_the_default_store_is_said_once(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    from leasehold import client
+
+    monkeypatch.delenv("LEASEHOLD_URL", raising=False)
+    client._say_scope.cache_clear()
+    with caplog.at_level("INFO", logger="leasehold"):
+        leasehold.connect()
+        leasehold.connect()
+        leasehold.connect("memory://")
+    (record,) = caplog.records
+    assert "this user on this host" in record.getMessage()
+    assert "locks.db" in record.getMessage()

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import functools
+import logging
+import os
 from collections.abc import Callable
 from typing import Any, ParamSpec, TypeAlias, TypeVar
 
@@ -36,7 +39,16 @@ def connect(url: str | None = None) -> Client:
     Nothing is opened before the first request; ``ping()`` proves the store. Raises ``InvalidInput``
     for what is no URL of a store and ``Unsupported`` for a store that this version lacks.
     """
-    return Client(url)
+    client = Client(url)
+    if url is None and not os.environ.get("LEASEHOLD_URL"):
+        _say_scope(client.url)
+    return client
+
+
+@functools.cache
+def _say_scope(url: str) -> None:
+    """Once per process: who takes the default for more than it is should find this in the log."""
+    logging.getLogger("leasehold").info("default store %s: locks of this user on this host", url)
 
 
 class Client:
