@@ -62,9 +62,15 @@ impl Db {
         &self.path
     }
 
-    /// Whether the file was deleted: what gives something back must not make it anew.
+    /// Whether the file that this client had open was deleted: what gives something back must not
+    /// make it anew. A file that isn't there *yet* is another matter: a tombstone may be the first
+    /// thing that it is to hold.
     pub(super) fn is_gone(&self) -> bool {
-        fs::metadata(&self.path).is_err_and(|cause| cause.kind() == std::io::ErrorKind::NotFound)
+        let _pass = fork::pass();
+        let Ok(open) = self.open.try_lock() else { return false };
+        open.is_some()
+            && fs::metadata(&self.path)
+                .is_err_and(|cause| cause.kind() == std::io::ErrorKind::NotFound)
     }
 
     /// Runs `rules` in one transaction at one moment. None where others are at it and `wait` is

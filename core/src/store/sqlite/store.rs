@@ -74,16 +74,17 @@ impl SqliteStore {
     ) -> Result<T> {
         match Inner::step(&self.inner, false, &rules)? {
             Some(value) => Ok(value),
-            None => self.wait_step(rules).await,
+            None => self.wait_step(rules, None).await,
         }
     }
 
-    /// One step on the worker.
+    /// One step on the worker; `gone` instead, if there is one and the file was deleted.
     async fn wait_step<T: Send + 'static>(
         &self,
         rules: impl Fn(&mut SqlBook<'_>, Event, &mut Vec<HandOff>) -> Result<T, SqlError>
         + Send
         + 'static,
+        gone: Option<T>,
     ) -> Result<T> {
         let (send, receive) = oneshot::channel();
         let inner = Arc::downgrade(&self.inner);
@@ -93,6 +94,12 @@ impl SqliteStore {
                 return;
             }
             let Some(inner) = inner.upgrade() else { return };
+            if let Some(gone) = gone
+                && inner.db.is_gone()
+            {
+                let _ = send.send(Ok(gone));
+                return;
+            }
             let done = Inner::step(&inner, true, &rules).and_then(|value| {
                 value.ok_or_else(|| Error::new(ErrorKind::Internal, "a step was not waited for"))
             });
@@ -193,12 +200,9 @@ impl Store for SqliteStore {
     }
 
     fn renew<'a>(&'a self, holds: &'a [Hold]) -> BoxFuture<'a, Result<Vec<Renewal>>> {
-        if self.inner.db.is_gone() {
-            let gone = Renewal::Gone(LostReason::Expired);
-            return Box::pin(std::future::ready(Ok(vec![gone; holds.len()])));
-        }
+        let gone = vec![Renewal::Gone(LostReason::Expired); holds.len()];
         let holds = holds.to_vec();
-        Box::pin(self.wait_step(move |book, at, _| lock::renew_many(book, &holds, at)))
+        Box::pin(self.wait_step(move |book, at, _| lock::renew_many(book, &holds, at), Some(gone)))
     }
 
     fn release<'a>(
