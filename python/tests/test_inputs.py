@@ -184,7 +184,7 @@ def test_the_scope_of_the_default_store_is_said_once(
     from leasehold import client
 
     monkeypatch.delenv("LEASEHOLD_URL", raising=False)
-    client._say_scope.cache_clear()
+    client._scopes_said.clear()
     with caplog.at_level("INFO", logger="leasehold"):
         leasehold.connect()
         leasehold.connect()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import logging
 import os
 from collections.abc import Callable
@@ -45,10 +44,16 @@ def connect(url: str | None = None) -> Client:
     return client
 
 
-@functools.cache
+_scopes_said: set[str] = set()
+
+
 def _say_scope(url: str) -> None:
     """Once per process: who takes the default for more than it is should find this in the log."""
-    logging.getLogger("leasehold").info("default store %s: locks of this user on this host", url)
+    if url not in _scopes_said:
+        _scopes_said.add(url)
+        logging.getLogger("leasehold").info(
+            "default store %s: locks of this user on this host", url
+        )
 
 
 class Client:
