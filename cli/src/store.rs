@@ -22,13 +22,12 @@ pub(crate) fn client(store: Option<&OsStr>) -> Result<Client, Failure> {
     };
     let options = ClientOptions { language: Some("cli"), ..ClientOptions::default() };
     let client = Client::with(&url, options)?;
-    if let StoreUrl::Memory { .. } = client.url() {
+    if let Some(memory @ StoreUrl::Memory { .. }) = client.url() {
         return Err(Failure::new(
             code::USAGE,
             format!(
-                "the store {} lives and dies with this process and would exclude nobody: use \
-                 sqlite:///path",
-                client.url()
+                "the store {memory} lives and dies with this process and would exclude nobody: use \
+                 sqlite:///path or redis://host"
             ),
         ));
     }

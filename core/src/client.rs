@@ -9,7 +9,7 @@ use crate::kinds::Lock;
 use crate::options::REQUEST_TIMEOUT;
 use crate::runtime::{Runtime, within};
 use crate::store::{self, Capabilities, Evict, Evicted, LockView, Query, Store};
-use crate::sys::fork::PerProcess;
+use crate::sys::fork::{Inherited, PerProcess};
 use crate::url::StoreUrl;
 use crate::wait::{Attempt, Desk};
 use crate::{Error, ErrorKind, LockOptions, Name, Owner, Profile, Result};
@@ -23,12 +23,18 @@ pub struct Client {
 }
 
 struct Shared {
-    url: StoreUrl,
+    source: Source,
     defaults: LockOptions,
     language: &'static str,
     runtime: Option<Arc<Runtime>>,
     live: PerProcess<Live>,
     closed: AtomicBool,
+}
+
+/// Where the store comes from.
+enum Source {
+    Url(StoreUrl),
+    Given(Inherited<Arc<dyn Store>>),
 }
 
 /// The part that belongs to one process.
@@ -51,7 +57,8 @@ pub struct ClientOptions {
 }
 
 impl Client {
-    /// A client of the store at `url`: `memory://`, `memory://name`, `sqlite:///path`.
+    /// A client of the store at `url`: `memory://`, `memory://name`, `sqlite:///path`,
+    /// `redis://[user:password@]host[:port][/database]`, `rediss://…`.
     ///
     /// # Errors
     /// [`InvalidInput`](ErrorKind::InvalidInput) for what is no URL of a store,
@@ -76,11 +83,23 @@ impl Client {
     /// # Errors
     /// As [`connect`](Self::connect), and for defaults that are out of bounds.
     pub fn with(url: &str, options: ClientOptions) -> Result<Self> {
+        Self::of(Source::Url(StoreUrl::parse(url)?.anchored()?), options)
+    }
+
+    /// A client of `store`: one of the caller's own, or one whose network is a simulator's. No other
+    /// client may use it, and a forked child can't.
+    ///
+    /// # Errors
+    /// For defaults that are out of bounds.
+    pub fn over(store: Arc<dyn Store>, options: ClientOptions) -> Result<Self> {
+        Self::of(Source::Given(Inherited::new(store)), options)
+    }
+
+    fn of(source: Source, options: ClientOptions) -> Result<Self> {
         options.defaults.check()?;
-        let url = StoreUrl::parse(url)?.anchored()?;
         Ok(Self {
             shared: Arc::new(Shared {
-                url,
+                source,
                 defaults: options.defaults,
                 language: options.language.unwrap_or("rust"),
                 runtime: options.runtime,
@@ -90,10 +109,13 @@ impl Client {
         })
     }
 
-    /// Where the locks live.
+    /// Where the locks live; none for a client over a given store.
     #[must_use]
-    pub fn url(&self) -> &StoreUrl {
-        &self.shared.url
+    pub fn url(&self) -> Option<&StoreUrl> {
+        match &self.shared.source {
+            Source::Url(url) => Some(url),
+            Source::Given(_) => None,
+        }
     }
 
     /// What a lock gets that names nothing else.
@@ -217,7 +239,16 @@ impl Client {
                 None => shared_runtime()?,
             };
             runtime.reaper.start();
-            let store = store::open(&self.shared.url, &runtime.sys)?;
+            let store = match &self.shared.source {
+                Source::Url(url) => store::open(url, &runtime.sys)?,
+                Source::Given(store) if store.forked() => {
+                    return Err(Error::new(
+                        ErrorKind::Forked,
+                        "the client's store was given to it before the fork",
+                    ));
+                }
+                Source::Given(store) => Arc::clone(store),
+            };
             let desk = Arc::new(Desk::new(runtime.sys.clone(), Arc::clone(&store)));
             let pushed: Arc<dyn store::Pushed> = Arc::clone(&desk) as _;
             store.subscribe(Arc::downgrade(&pushed));
@@ -302,6 +333,10 @@ pub fn default_url() -> Result<String> {
 
 impl fmt::Debug for Client {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Client({})", self.shared.url)
+        match &self.shared.source {
+            Source::Url(url) => write!(f, "Client({url})"),
+            Source::Given(store) if store.forked() => f.write_str("Client(a parent's)"),
+            Source::Given(store) => write!(f, "Client({})", store.capabilities().store),
+        }
     }
 }

@@ -5,6 +5,7 @@ use std::fmt;
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
 use crate::name::shown;
+use crate::store::redis::RedisUrl;
 use crate::{Error, ErrorKind, Result};
 
 /// Where the locks live.
@@ -20,20 +21,13 @@ pub enum StoreUrl {
         /// The path as given.
         path: String,
     },
+    /// `redis://[user:password@]host[:port][/database]`, `rediss://` for TLS: one server.
+    Redis(RedisUrl),
 }
 
 /// Schemes that the design has and this version has not.
-const PLANNED: [&str; 9] = [
-    "redis",
-    "rediss",
-    "redis+sentinel",
-    "redis+cluster",
-    "redlock",
-    "etcd",
-    "postgres",
-    "mysql",
-    "zookeeper",
-];
+const PLANNED: [&str; 7] =
+    ["redis+sentinel", "redis+cluster", "redlock", "etcd", "postgres", "mysql", "zookeeper"];
 
 /// What a path may not show as it is.
 const SPECIAL: &AsciiSet = &CONTROLS.add(b'%').add(b'?').add(b'#').add(b' ');
@@ -54,9 +48,10 @@ impl StoreUrl {
         match scheme {
             "memory" => memory(text, rest),
             "sqlite" => sqlite(text, rest),
+            "redis" | "rediss" => RedisUrl::read(&authority(text)?).map(StoreUrl::Redis),
             _ if PLANNED.contains(&scheme) => Err(planned(text, scheme)),
             _ => Err(Error::invalid(format!(
-                "unknown scheme {} in the store URL {}: this version has memory and sqlite",
+                "unknown scheme {} in the store URL {}: this version has memory, sqlite and redis",
                 shown(scheme),
                 shown(&redacted(text))
             ))),
@@ -112,18 +107,25 @@ fn sqlite(text: &str, rest: &str) -> Result<StoreUrl> {
 }
 
 fn planned(text: &str, scheme: &str) -> Error {
-    let authority = url::Url::parse(text);
-    match authority {
-        Err(cause) => {
-            Error::invalid(format!("{} is not a URL", shown(&redacted(text)))).caused_by(cause)
-        }
-        Ok(url) if url.host_str().is_none_or(str::is_empty) => {
-            Error::invalid(format!("the store URL {} has no host", shown(&redacted(text))))
-        }
+    match authority(text) {
+        Err(error) => error,
         Ok(_) => Error::new(
             ErrorKind::Unsupported,
-            format!("the {scheme} store is not in this version: it has memory and sqlite"),
+            format!("the {scheme} store is not in this version: it has memory, sqlite and redis"),
         ),
+    }
+}
+
+/// A URL with a host.
+fn authority(text: &str) -> Result<url::Url> {
+    match url::Url::parse(text) {
+        Err(cause) => {
+            Err(Error::invalid(format!("{} is not a URL", shown(&redacted(text)))).caused_by(cause))
+        }
+        Ok(url) if url.host_str().is_none_or(str::is_empty) => {
+            Err(Error::invalid(format!("the store URL {} has no host", shown(&redacted(text)))))
+        }
+        Ok(url) => Ok(url),
     }
 }
 
@@ -147,6 +149,7 @@ impl fmt::Display for StoreUrl {
                 let root = if path.starts_with('/') { "//" } else { "" };
                 write!(f, "sqlite:{root}{}", utf8_percent_encode(path, SPECIAL))
             }
+            Self::Redis(url) => fmt::Display::fmt(url, f),
         }
     }
 }
@@ -179,7 +182,7 @@ impl StoreUrl {
                 })?;
                 Self::of_path(&absolute)
             }
-            memory => Ok(memory),
+            other => Ok(other),
         }
     }
 }
@@ -219,7 +222,8 @@ mod tests {
             ("carrier-pigeon://x", ErrorKind::InvalidInput, "unknown scheme \"carrier-pigeon\""),
             ("redis://", ErrorKind::InvalidInput, "no host"),
             ("redis:///0", ErrorKind::InvalidInput, "no host"),
-            ("redis://localhost", ErrorKind::Unsupported, "redis store is not in this version"),
+            ("redis://h/database", ErrorKind::InvalidInput, "database"),
+            ("etcd://localhost", ErrorKind::Unsupported, "etcd store is not in this version"),
             ("memory://a/b", ErrorKind::InvalidInput, "name"),
             ("sqlite://host/path", ErrorKind::InvalidInput, "host has no place"),
             ("sqlite://", ErrorKind::InvalidInput, "path is missing"),

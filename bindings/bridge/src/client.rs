@@ -29,7 +29,7 @@ impl Client {
     /// The store's URL, without secrets.
     #[must_use]
     pub fn url(&self) -> String {
-        self.0.url().to_string()
+        self.0.url().map(ToString::to_string).unwrap_or_default()
     }
 
     /// Starts one try to take a lock.

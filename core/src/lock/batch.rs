@@ -77,6 +77,14 @@ pub fn release_many<B: Book>(
     Ok(done)
 }
 
+/// The refusal of an all-or-nothing ask that waits.
+pub(crate) fn all_or_nothing_waits(name: &Name) -> Error {
+    Error::new(
+        ErrorKind::Unsupported,
+        format!("an all-or-nothing ask can't wait in a queue (lock {name})"),
+    )
+}
+
 /// The answers where not all of `asks` can be granted now.
 fn blocked<B: Book>(
     book: &mut B,
@@ -84,11 +92,7 @@ fn blocked<B: Book>(
     at: Event,
 ) -> Result<Option<Vec<Answer>>, B::Error> {
     if let Some(ask) = asks.iter().find(|ask| ask.wait.is_some()) {
-        return Err(Error::new(
-            ErrorKind::Unsupported,
-            format!("an all-or-nothing ask can't wait in a queue (lock {})", ask.name),
-        )
-        .into());
+        return Err(all_or_nothing_waits(&ask.name).into());
     }
     let mut answers = Vec::with_capacity(asks.len());
     for (index, ask) in asks.iter().enumerate() {

@@ -7,6 +7,7 @@ mod exclusive;
 mod fence;
 mod rows;
 
+pub(crate) use batch::all_or_nothing_waits;
 pub use batch::{Book, acquire_many, release_many, renew_many};
 pub use exclusive::{acquire, available, evict, release, renew};
 pub use fence::{MAX_FENCE, next_fence};

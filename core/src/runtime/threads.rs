@@ -37,7 +37,7 @@ impl Threads {
             .enable_all()
             .build()
             .map_err(failed)?;
-        let lease = Builder::new_current_thread().enable_time().build().map_err(failed)?;
+        let lease = Builder::new_current_thread().enable_all().build().map_err(failed)?;
         let handle = lease.handle().clone();
         crate::sys::thread("leasehold-lease", move || lease.block_on(std::future::pending::<()>()))
             .map_err(failed)?;

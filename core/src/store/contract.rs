@@ -72,6 +72,10 @@ pub trait Pushed: MaybeSend + MaybeSync {
 
     /// Something changed for this lock: a renewal or heartbeat should look at once.
     fn hint(&self, name: &Name);
+
+    /// The connection that pushes come by was lost, and pushes with it: every waiter should look at
+    /// once.
+    fn lost(&self);
 }
 
 /// A grant by hand-off.

@@ -8,6 +8,7 @@ mod contract;
 mod extras;
 pub mod memory;
 mod open;
+pub mod redis;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
 mod view;

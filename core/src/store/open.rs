@@ -23,6 +23,18 @@ pub(crate) fn open(url: &StoreUrl, sys: &Sys) -> Result<Arc<dyn Store>> {
         StoreUrl::Sqlite { path } => {
             Arc::new(super::sqlite::SqliteStore::open(path.as_ref(), sys)?)
         }
+        #[cfg(feature = "redis")]
+        StoreUrl::Redis(url) => {
+            let dial = Arc::new(super::redis::TcpDial::new(url.clone()));
+            Arc::new(super::redis::RedisStore::new(dial, sys, url.settings()))
+        }
+        #[cfg(not(feature = "redis"))]
+        StoreUrl::Redis(_) => {
+            return Err(crate::Error::new(
+                crate::ErrorKind::Unsupported,
+                "this build has no connection to Redis: build with the feature `redis`",
+            ));
+        }
         #[cfg(not(feature = "sqlite"))]
         StoreUrl::Sqlite { .. } => {
             return Err(crate::Error::new(

@@ -16,7 +16,7 @@
 
 use std::mem::ManuallyDrop;
 use std::ops::Deref;
-use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::ptr;
 use std::sync::atomic::{AtomicI32, AtomicPtr, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Once, OnceLock};
@@ -149,6 +149,31 @@ impl Drop for NotInherited {
             // SAFETY: dropped once, here, and not used again.
             unsafe { ManuallyDrop::drop(&mut self.file) };
         }
+    }
+}
+
+/// Marks a descriptor that another object owns: a forked child closes its copy at birth. A copy of a
+/// socket would keep the other side believing in a process that is gone. Must be dropped before the
+/// owner closes the descriptor.
+#[derive(Debug)]
+pub struct ClosedInChild {
+    fd: RawFd,
+    slot: &'static AtomicI32,
+}
+
+impl ClosedInChild {
+    /// Marks `fd`.
+    #[must_use]
+    pub fn new(fd: BorrowedFd<'_>) -> Self {
+        let fd = fd.as_raw_fd();
+        Self { fd, slot: claim_slot(fd) }
+    }
+}
+
+impl Drop for ClosedInChild {
+    fn drop(&mut self) {
+        // In a forked child the slot was emptied, and may be another's by now.
+        let _ = self.slot.compare_exchange(self.fd, -1, Ordering::AcqRel, Ordering::Relaxed);
     }
 }
 

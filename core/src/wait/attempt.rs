@@ -98,7 +98,9 @@ impl Attempt {
             strays,
         };
         let (store, hold) = (Arc::clone(self.desk.store()), Hold::of(&ask));
-        let held = self.runtime.watchdog.watch(store, hold, terms, claimed.then_some(CLAIM / 3));
+        // A third of what is left: a push that came late has less than the claim.
+        let confirm_in = claimed.then(|| (deadline.since(sys.now()) / 3).min(CLAIM / 3));
+        let held = self.runtime.watchdog.watch(store, hold, terms, confirm_in);
         Ok(Some(Lease::new(held, Arc::clone(&self.runtime), options.owner)))
     }
 

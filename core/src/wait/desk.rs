@@ -280,6 +280,18 @@ impl Pushed for Desk {
         drop(state);
         self.wake.notify_one();
     }
+
+    fn lost(&self) {
+        let now = self.sys.now();
+        let mut state = self.state();
+        // Only those that wait for their next look: the others have an ask under way, whose answer
+        // sets it.
+        for id in state.schedule.ids() {
+            state.schedule.set(id, now);
+        }
+        drop(state);
+        self.wake.notify_one();
+    }
 }
 
 async fn run(desk: Arc<Desk>) {

@@ -40,6 +40,12 @@ impl Schedule {
         ids
     }
 
+    /// All entries.
+    #[must_use]
+    pub fn ids(&self) -> Vec<u64> {
+        self.due.keys().copied().collect()
+    }
+
     /// When the next is due.
     #[must_use]
     pub fn next(&self) -> BootTime {

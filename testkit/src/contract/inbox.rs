@@ -50,4 +50,6 @@ impl Pushed for Inbox {
     }
 
     fn hint(&self, _name: &Name) {}
+
+    fn lost(&self) {}
 }

@@ -1,0 +1,181 @@
+//! Where a lock's data lies: the lock itself at its own name, all else at names that fall into the
+//! same cluster slot.
+//!
+//! A lock's name may hold anything, also braces, so it can't be a hash tag itself. The tag is taken
+//! from a fixed table instead: for each of the 16,384 slots the first number, written in base 36,
+//! that falls into it. Every client computes the same table.
+//! Source: the Redis Cluster specification, "Keys distribution model" and "Hash tags".
+
+use std::sync::OnceLock;
+
+use crate::Name;
+
+use super::resp;
+
+const SLOTS: usize = 16_384;
+/// Keys for each lock.
+pub(super) const EACH: usize = 4;
+
+/// The names of one lock's keys.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Keys {
+    /// The string that is the lock.
+    pub lock: Vec<u8>,
+    /// The hash of its tenure and waiters.
+    pub state: Vec<u8>,
+    /// The sorted set of its queue.
+    pub queue: Vec<u8>,
+    /// The sorted set of its tombstones.
+    pub tombs: Vec<u8>,
+}
+
+impl Keys {
+    /// The keys of `name` under `prefix`.
+    #[must_use]
+    pub fn of(prefix: &str, name: &Name) -> Self {
+        let lock = [prefix.as_bytes(), name.as_str().as_bytes()].concat();
+        let tag = tag_of(&lock);
+        let beside = |letter: &str| {
+            [b"leasehold:{", tag, b"}:", letter.as_bytes(), b":", &lock[..]].concat()
+        };
+        let (state, queue, tombs) = (beside("h"), beside("q"), beside("x"));
+        Self { lock, state, queue, tombs }
+    }
+}
+
+/// Appends the keys of `name` to a request.
+pub(super) fn write(out: &mut Vec<u8>, prefix: &str, name: &Name) {
+    let (prefix, name) = (prefix.as_bytes(), name.as_str().as_bytes());
+    let tag = match prefix {
+        [] => tag_of(name),
+        _ => tag_of(&[prefix, name].concat()),
+    };
+    resp::joined(out, &[prefix, name]);
+    for letter in [b"}:h:", b"}:q:", b"}:x:"] {
+        resp::joined(out, &[b"leasehold:{", tag, letter, prefix, name]);
+    }
+}
+
+/// The lock's name and key, from the name of its hash.
+pub(super) fn name_of_state<'a>(state: &'a [u8], prefix: &str) -> Option<&'a str> {
+    let rest = state.strip_prefix(b"leasehold:{")?;
+    let end = rest.iter().position(|byte| *byte == b'}')?;
+    let lock = rest[end..].strip_prefix(b"}:h:")?;
+    std::str::from_utf8(lock.strip_prefix(prefix.as_bytes())?).ok()
+}
+
+/// A pattern for SCAN that finds the hashes of the locks that begin with `prefix`.
+pub(super) fn pattern(prefix: &[u8]) -> Vec<u8> {
+    let mut out = b"leasehold:{*}:h:".to_vec();
+    for byte in prefix {
+        if b"*?[]\\^-".contains(byte) {
+            out.push(b'\\');
+        }
+        out.push(*byte);
+    }
+    out.push(b'*');
+    out
+}
+
+fn tag_of(key: &[u8]) -> &'static [u8] {
+    static TAGS: OnceLock<Vec<[u8; 5]>> = OnceLock::new();
+    let tag = &TAGS.get_or_init(tags)[slot(key)];
+    &tag[1..=usize::from(tag[0])]
+}
+
+/// For each slot the length of its tag and the tag.
+fn tags() -> Vec<[u8; 5]> {
+    const DIGITS: &[u8; 36] = b"0123456789abcdefghijklmnopqrstuvwxyz";
+    let mut tags = vec![[0; 5]; SLOTS];
+    let mut missing = SLOTS;
+    let mut number = 0;
+    while missing > 0 {
+        let (mut tag, mut size, mut left) = ([0_u8; 4], 0, number);
+        loop {
+            tag[size] = DIGITS[left % 36];
+            size += 1;
+            left /= 36;
+            if left == 0 {
+                break;
+            }
+        }
+        tag[..size].reverse();
+        let place = &mut tags[usize::from(crc16(&tag[..size])) % SLOTS];
+        if place[0] == 0 {
+            place[0] = size as u8;
+            place[1..=size].copy_from_slice(&tag[..size]);
+            missing -= 1;
+        }
+        number += 1;
+    }
+    tags
+}
+
+/// The cluster slot of `key`: of what stands in its first braces, if anything does.
+fn slot(key: &[u8]) -> usize {
+    let tagged = key.iter().position(|byte| *byte == b'{').and_then(|open| {
+        let rest = &key[open + 1..];
+        let close = rest.iter().position(|byte| *byte == b'}')?;
+        (close > 0).then(|| &rest[..close])
+    });
+    usize::from(crc16(tagged.unwrap_or(key))) % SLOTS
+}
+
+/// CRC-16/XMODEM.
+fn crc16(bytes: &[u8]) -> u16 {
+    const TABLE: [u16; 256] = {
+        let mut table = [0_u16; 256];
+        let mut index = 0;
+        while index < 256 {
+            let mut crc = (index as u16) << 8;
+            let mut bit = 0;
+            while bit < 8 {
+                crc = if crc & 0x8000 == 0 { crc << 1 } else { (crc << 1) ^ 0x1021 };
+                bit += 1;
+            }
+            table[index] = crc;
+            index += 1;
+        }
+        table
+    };
+    bytes.iter().fold(0, |crc, byte| (crc << 8) ^ TABLE[usize::from((crc >> 8) as u8 ^ byte)])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn slots_are_those_of_the_specification() {
+        assert_eq!(crc16(b"123456789"), 0x31C3);
+        for (key, expected) in [
+            ("foo", 12_182),
+            ("{user1000}.following", slot(b"user1000")),
+            ("foo{}{bar}", usize::from(crc16(b"foo{}{bar}")) % SLOTS),
+            ("foo{{bar}}zap", slot(b"{bar")),
+            ("foo{bar}{zap}", slot(b"bar")),
+        ] {
+            assert_eq!(slot(key.as_bytes()), expected, "{key}");
+        }
+    }
+
+    #[test]
+    fn all_keys_of_a_lock_are_in_one_slot_whatever_its_name() {
+        for name in ["a", "{", "}", "{}", "{a}", "x{y}z", "}{", "{{a}}", "日本", "a b\r\n"] {
+            for prefix in ["", "p:", "{p}"] {
+                let keys = Keys::of(prefix, &Name::new(name).unwrap());
+                for key in [&keys.state, &keys.queue, &keys.tombs] {
+                    assert_eq!(slot(key), slot(&keys.lock), "{name} {prefix}");
+                }
+                assert_eq!(name_of_state(&keys.state, prefix), Some(name));
+            }
+        }
+        let tags = tags();
+        assert!(tags.iter().all(|tag| tag[0] > 0));
+    }
+
+    #[test]
+    fn a_prefix_is_matched_as_it_is_written() {
+        assert_eq!(pattern(b"a*[b]?\\"), b"leasehold:{*}:h:a\\*\\[b\\]\\?\\\\*");
+    }
+}

@@ -1,0 +1,46 @@
+//! What the store needs of a network: ordered byte streams to one server.
+//!
+//! A trait and not a socket, so that a simulator can lose, delay and cut them in virtual time, and a
+//! host without sockets can supply its own.
+
+use std::io;
+use std::sync::Arc;
+
+use crate::Result;
+use crate::sys::{BoxFuture, MaybeSend, MaybeSync};
+
+/// An ordered byte stream to one server.
+pub trait Link: MaybeSend + MaybeSync {
+    /// Sends `bytes`, after all sent before. Never blocks.
+    ///
+    /// # Errors
+    /// Where the link is dead.
+    fn send(&self, bytes: &[u8]) -> io::Result<()>;
+
+    /// Appends what has arrived to `into`; 0 where the other side closed.
+    ///
+    /// # Errors
+    /// `WouldBlock` where nothing is there yet; anything else is the link's end.
+    fn receive(&self, into: &mut Vec<u8>) -> io::Result<usize>;
+
+    /// Completes when [`receive`](Self::receive) may have something, or the link died.
+    fn ready(&self) -> BoxFuture<'_, io::Result<()>>;
+
+    /// Closes it now, both ways.
+    fn close(&self);
+}
+
+/// Which of a store's connections a link is.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Purpose {
+    /// Acquire, release, and what the server pushes.
+    Requests,
+    /// Renewal alone: no other traffic may delay it.
+    Renewal,
+}
+
+/// Makes links.
+pub trait Dial: MaybeSend + MaybeSync {
+    /// Opens a link. Called on the runtime that will drive it.
+    fn dial(&self, purpose: Purpose) -> BoxFuture<'_, Result<Arc<dyn Link>>>;
+}

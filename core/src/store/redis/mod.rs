@@ -1,0 +1,21 @@
+//! Redis ≥ 6.2 and Valkey. The lock is a string key at its own name, so that every library that
+//! locks with SET NX on that key excludes us and is excluded; all else lies beside it, in the same
+//! cluster slot.
+
+mod address;
+mod conn;
+mod keys;
+mod link;
+mod resp;
+mod script;
+mod session;
+mod store;
+#[cfg(feature = "redis")]
+mod tcp;
+
+pub use address::RedisUrl;
+pub use keys::Keys;
+pub use link::{Dial, Link, Purpose};
+pub use store::{RedisStore, Settings};
+#[cfg(feature = "redis")]
+pub use tcp::TcpDial;

@@ -1,0 +1,559 @@
+//! The store's requests as script calls, and the scripts' answers as the store's.
+
+use std::sync::{Arc, OnceLock, Weak};
+use std::task::Poll;
+use std::time::Duration;
+
+use super::conn::Ear;
+use super::keys;
+use super::link::{Dial, Purpose};
+use super::resp::{self, Value};
+use super::script::{Call, Script, Scripts};
+use super::session::{Listener, Session, refused};
+use crate::store::{
+    Answer, Ask, Cancel, Capabilities, Evict, Evicted, FenceSource, Grant, Hold, HolderView,
+    Holding, How, Kinds, LockView, Pushed, Query, Released, Renewal, SHOWN, Store, Survives,
+    TtlScope, WaiterView,
+};
+use crate::sys::{BoxFuture, Sys, Token};
+use crate::{Error, ErrorKind, LostReason, Name, Profile, Result};
+
+/// Locks in one script call: a server has one thread, and others wait for it.
+const BATCH: usize = 100;
+/// Keys that SCAN looks at in one step.
+const SCANNED: &[u8] = b"1000";
+
+/// How a server is spoken to.
+#[derive(Clone)]
+pub struct Settings {
+    /// The ACL user; none for `default`.
+    pub username: Option<String>,
+    /// Its password.
+    pub password: Option<String>,
+    /// The database's number.
+    pub database: u32,
+    /// What comes before each lock's name in its key. Default empty.
+    pub prefix: String,
+    /// The server in messages; holds no secret.
+    pub shown: String,
+    /// The expression that gives the scripts the time, for tests only. Default: the server's clock.
+    #[doc(hidden)]
+    pub clock: Option<&'static str>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            username: None,
+            password: None,
+            database: 0,
+            prefix: String::new(),
+            shown: "the Redis server".to_owned(),
+            clock: None,
+        }
+    }
+}
+
+/// One client's access to the locks of one server. Nothing is opened before the first request.
+pub struct RedisStore {
+    settings: Arc<Settings>,
+    scripts: Arc<Scripts>,
+    channel: String,
+    ear: Arc<Pushes>,
+    requests: Session,
+    renewals: Session,
+    capabilities: Capabilities,
+}
+
+/// Takes the server's pushes to the client.
+#[derive(Default)]
+struct Pushes {
+    to: OnceLock<Weak<dyn Pushed>>,
+}
+
+/// What the two sessions tell of.
+struct Heard(Option<Arc<Pushes>>);
+
+impl RedisStore {
+    /// Access through `dial`.
+    #[must_use]
+    pub fn new(dial: Arc<dyn Dial>, sys: &Sys, settings: Settings) -> Self {
+        let scripts = match settings.clock {
+            Some(clock) => Arc::new(Scripts::with_clock(clock)),
+            None => Scripts::shipped(),
+        };
+        let channel = format!("leasehold:p:{}", hex(&sys.token()));
+        let settings = Arc::new(settings);
+        let ear = Arc::<Pushes>::default();
+        let session = |purpose, channel, heard| {
+            let (dial, settings) = (Arc::clone(&dial), Arc::clone(&settings));
+            Session::new(dial, purpose, sys.clone(), settings, channel, Arc::new(Heard(heard)))
+        };
+        let requests = session(Purpose::Requests, Some(channel.clone()), Some(Arc::clone(&ear)));
+        let renewals = session(Purpose::Renewal, None, None);
+        let capabilities = Capabilities {
+            store: "redis",
+            kinds: Kinds { exclusive: true, shared: false, permits: false },
+            ttl: TtlScope::Lock,
+            fence: FenceSource::Clock,
+            push: true,
+            atomic_multi: true,
+            local_clock: false,
+            survives: Survives { holder_crash: true, store_restart: false, clock_step: false },
+        };
+        Self { settings, scripts, channel, ear, requests, renewals, capabilities }
+    }
+
+    /// Calls `script`, which the server may not know yet. With `again`, once more where the
+    /// connection was lost: only for a step that a late first copy can't undo.
+    async fn call(
+        &self,
+        session: &Session,
+        script: &Script,
+        call: &Call,
+        again: bool,
+    ) -> Result<Value> {
+        let mut again = again;
+        loop {
+            let conn = session.conn().await?;
+            let mut answer = conn.request(&script.by_sha(call)).value().await;
+            if let Ok(Value::Error(text)) = &answer
+                && text.starts_with("NOSCRIPT")
+            {
+                answer = conn.request(&script.whole(call)).value().await;
+            }
+            match answer {
+                Ok(Value::Error(text)) => return Err(broken(&text)),
+                Ok(value) => return Ok(value),
+                Err(_) if std::mem::take(&mut again) => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// A call about the locks of `names`, `count` of them.
+    fn about<'n>(&self, names: impl Iterator<Item = &'n Name>, count: usize) -> Call {
+        let mut call = Call::new(count * keys::EACH);
+        for name in names {
+            keys::write(call.keys(), &self.settings.prefix, name);
+        }
+        call
+    }
+
+    async fn acquire_some(&self, asks: &[Ask], how: How) -> Result<Vec<Answer>> {
+        let call = {
+            let mut call = self.about(asks.iter().map(|ask| &ask.name), asks.len());
+            call.number(u8::from(how == How::AllOrNothing)).text(self.channel.as_bytes());
+            for ask in asks {
+                write_ask(&mut call, ask);
+            }
+            call
+        };
+        let value = self.call(&self.requests, &self.scripts.acquire, &call, false).await?;
+        each(&value, asks, answer)
+    }
+
+    async fn renew_some(&self, holds: &[Hold]) -> Result<Vec<Renewal>> {
+        let call = {
+            let mut call = self.about(holds.iter().map(|hold| &hold.name), holds.len());
+            for hold in holds {
+                call.text(&hex_bytes(&hold.token))
+                    .number(millis(hold.ttl + hold.grace))
+                    .number(millis(hold.grace));
+            }
+            call
+        };
+        let value = self.call(&self.renewals, &self.scripts.renew, &call, true).await?;
+        each(&value, holds, renewal)
+    }
+
+    async fn release_some(&self, holds: &[Hold], cancel: Cancel) -> Result<Vec<Released>> {
+        let call = {
+            let mut call = self.about(holds.iter().map(|hold| &hold.name), holds.len());
+            match cancel {
+                Cancel::No => call.text(b""),
+                Cancel::Tombstone(span) => call.number(millis(span)),
+            };
+            for hold in holds {
+                call.text(&hex_bytes(&hold.token));
+            }
+            call
+        };
+        let value = self.call(&self.requests, &self.scripts.release, &call, true).await?;
+        each(&value, holds, released)
+    }
+
+    async fn view(&self, names: &[Name]) -> Result<Vec<LockView>> {
+        let mut views = Vec::with_capacity(names.len());
+        for names in names.chunks(BATCH) {
+            let mut call = self.about(names.iter(), names.len());
+            call.number(SHOWN as u64);
+            let value = self.call(&self.requests, &self.scripts.inspect, &call, true).await?;
+            views.extend(each(&value, names, view)?);
+        }
+        Ok(views)
+    }
+
+    /// Names of locks that have state in the server, in order. Looks at every key of the database.
+    async fn names(&self, prefix: &str) -> Result<Vec<Name>> {
+        let whole = [self.settings.prefix.as_bytes(), prefix.as_bytes()].concat();
+        let pattern = keys::pattern(&whole);
+        let conn = self.requests.conn().await?;
+        let (mut cursor, mut names) = (b"0".to_vec(), Vec::new());
+        loop {
+            let scan = [b"SCAN", &cursor[..], b"MATCH", &pattern, b"COUNT", SCANNED];
+            let page = conn.request(&resp::command(&scan)).value().await?;
+            if let Value::Error(text) = &page {
+                return Err(refused(text));
+            }
+            let Some([next, found]) = page.list() else { return Err(odd("SCAN", &page)) };
+            for key in found.list().unwrap_or_default() {
+                let name =
+                    key.text().and_then(|key| keys::name_of_state(key, &self.settings.prefix));
+                names.extend(name.and_then(|name| Name::new(name).ok()));
+            }
+            cursor = next.text().ok_or_else(|| odd("SCAN", &page))?.to_vec();
+            if cursor == b"0" {
+                names.sort_unstable();
+                names.dedup();
+                return Ok(names);
+            }
+        }
+    }
+}
+
+impl Store for RedisStore {
+    fn capabilities(&self) -> &Capabilities {
+        &self.capabilities
+    }
+
+    fn acquire<'a>(&'a self, asks: &'a [Ask], how: How) -> BoxFuture<'a, Result<Vec<Answer>>> {
+        Box::pin(async move {
+            self.capabilities.check(asks)?;
+            if how == How::AllOrNothing {
+                if let Some(ask) = asks.iter().find(|ask| ask.wait.is_some()) {
+                    return Err(crate::lock::all_or_nothing_waits(&ask.name));
+                }
+                return if asks.is_empty() {
+                    Ok(vec![])
+                } else {
+                    self.acquire_some(asks, how).await
+                };
+            }
+            match asks.len() {
+                1..=BATCH => self.acquire_some(asks, how).await,
+                _ => all(asks.chunks(BATCH).map(|asks| self.acquire_some(asks, how))).await,
+            }
+        })
+    }
+
+    fn renew<'a>(&'a self, holds: &'a [Hold]) -> BoxFuture<'a, Result<Vec<Renewal>>> {
+        Box::pin(all(holds.chunks(BATCH).map(|holds| self.renew_some(holds))))
+    }
+
+    fn release<'a>(
+        &'a self,
+        holds: &'a [Hold],
+        cancel: Cancel,
+    ) -> BoxFuture<'a, Result<Vec<Released>>> {
+        if (1..=BATCH).contains(&holds.len()) {
+            return Box::pin(self.release_some(holds, cancel));
+        }
+        Box::pin(all(holds.chunks(BATCH).map(move |holds| self.release_some(holds, cancel))))
+    }
+
+    fn inspect<'a>(&'a self, what: &'a Query) -> BoxFuture<'a, Result<Vec<LockView>>> {
+        Box::pin(async move {
+            let (prefix, after, limit) = match what {
+                Query::Name(name) => return self.view(std::slice::from_ref(name)).await,
+                Query::Prefix { prefix, after, limit } => (prefix, after, *limit as usize),
+            };
+            let names = self.names(prefix).await?;
+            let begin = after.as_ref().map_or(0, |after| names.partition_point(|it| it <= after));
+            let mut views = Vec::new();
+            for names in names[begin..].chunks(BATCH) {
+                if views.len() >= limit {
+                    break;
+                }
+                let busy = |view: &LockView| view.holder.is_some() || view.waiting > 0;
+                views.extend(self.view(names).await?.into_iter().filter(busy));
+            }
+            views.truncate(limit);
+            Ok(views)
+        })
+    }
+
+    fn evict<'a>(&'a self, name: &'a Name, why: &'a Evict) -> BoxFuture<'a, Result<Evicted>> {
+        Box::pin(async move {
+            let mut call = self.about(std::iter::once(name), 1);
+            match why.fence {
+                Some(fence) => call.number(fence),
+                None => call.text(b""),
+            };
+            let value = self.call(&self.requests, &self.scripts.evict, &call, false).await?;
+            match value.list() {
+                Some([Value::Int(0)]) => Ok(Evicted::NotHeld),
+                Some([Value::Int(1), fence, profile]) => Ok(Evicted::Evicted {
+                    fence: fence.int().and_then(|it| u64::try_from(it).ok()).unwrap_or_default(),
+                    profile: read(profile),
+                }),
+                _ => Err(odd("the eviction", &value)),
+            }
+        })
+    }
+
+    fn subscribe(&self, to: Weak<dyn Pushed>) {
+        // Once per store, by the contract.
+        let _ = self.ear.to.set(to);
+    }
+
+    fn ping(&self) -> BoxFuture<'_, Result<()>> {
+        Box::pin(async move {
+            let conn = self.requests.conn().await?;
+            match conn.request(&resp::command(&[b"PING"])).value().await? {
+                Value::Error(text) => Err(refused(&text)),
+                _ => Ok(()),
+            }
+        })
+    }
+}
+
+impl Drop for RedisStore {
+    fn drop(&mut self) {
+        self.requests.close();
+        self.renewals.close();
+    }
+}
+
+impl Listener for Heard {
+    fn ear(&self) -> Option<Arc<dyn Ear>> {
+        self.0.as_ref().map(|ear| Arc::clone(ear) as _)
+    }
+
+    fn lost(&self) {
+        if let Some(to) = self.0.as_ref().and_then(|ear| ear.client()) {
+            to.lost();
+        }
+    }
+}
+
+impl Pushes {
+    fn client(&self) -> Option<Arc<dyn Pushed>> {
+        self.to.get().and_then(Weak::upgrade)
+    }
+}
+
+impl Ear for Pushes {
+    fn pushed(&self, items: &[Value]) {
+        let [kind, _, word] = items else { return };
+        let (Some(b"message"), Some(word)) = (kind.text(), word.text()) else { return };
+        match (grant(word), self.client()) {
+            (Some(grant), Some(client)) => client.granted(grant),
+            (None, _) => tracing::warn!("a push that is none of ours"),
+            (_, None) => {}
+        }
+    }
+}
+
+/// "token fence claim", as `pass_on` in the scripts tells it.
+fn grant(word: &[u8]) -> Option<Grant> {
+    let mut parts = std::str::from_utf8(word).ok()?.split(' ');
+    let token = u128::from_str_radix(parts.next().filter(|text| text.len() == 32)?, 16).ok()?;
+    let fence = parts.next()?.parse().ok()?;
+    Some(Grant { token: Token::from_bytes(token.to_be_bytes()), fence, claim_until: None })
+}
+
+fn answer(ask: &Ask, value: &Value) -> Option<Answer> {
+    let (code, rest) = value.list()?.split_first()?;
+    Some(match (code.int()?, rest) {
+        (1, [fence]) => Answer::Granted {
+            fence: u64::try_from(fence.int()?).ok()?,
+            stored_for: ask.ttl + ask.grace,
+        },
+        (2, [first, left, profile]) => {
+            let wait = ask.wait.as_ref()?;
+            let first = first.int()? == 1;
+            let left = span(left.int()?);
+            let look_again_in = match left {
+                Some(left) if first => wait.heartbeat.min(left),
+                _ => wait.heartbeat,
+            };
+            let holder = Some(Holding { expires_in: left, profile: known(profile) });
+            Answer::Queued { first, look_again_in, holder }
+        }
+        // -2: not taken, but left alone with the others of its call.
+        (3, [Value::Int(-2), _]) => Answer::Busy { holder: None },
+        (3, [left, profile]) => Answer::Busy {
+            holder: Some(Holding { expires_in: span(left.int()?), profile: known(profile) }),
+        },
+        (4, [limit]) => Answer::QueueFull { limit: u32::try_from(limit.int()?).ok()? },
+        (5, []) => Answer::Cancelled,
+        _ => return None,
+    })
+}
+
+fn renewal(hold: &Hold, value: &Value) -> Option<Renewal> {
+    Some(match value.int()? {
+        1 => Renewal::Renewed { stored_for: hold.ttl + hold.grace },
+        2 => Renewal::Gone(LostReason::Revoked),
+        3 => Renewal::Gone(LostReason::Superseded),
+        4 => Renewal::Gone(LostReason::Expired),
+        _ => return None,
+    })
+}
+
+fn released(_: &Hold, value: &Value) -> Option<Released> {
+    Some(match value.int()? {
+        1 => Released::Released,
+        2 => Released::LeftQueue,
+        3 => Released::NotHeld,
+        _ => return None,
+    })
+}
+
+fn view(name: &Name, value: &Value) -> Option<LockView> {
+    let [kind, fence, left, grace, claimed, profile, waiting, queue @ ..] = value.list()? else {
+        return None;
+    };
+    let kind = kind.int()?;
+    let holder = (kind > 0).then(|| {
+        let stored = span(left.int()?).unwrap_or(Duration::MAX);
+        let grace = Duration::from_millis(u64::try_from(grace.int()?).ok()?);
+        let fence = if kind == 1 { u64::try_from(fence.int()?).ok()? } else { 0 };
+        let profile = if kind == 1 { read(profile) } else { foreigner() };
+        let (told, claimed) = (stored.saturating_sub(grace), claimed.int()? == 1);
+        Some(HolderView { fence, told, stored, claimed, profile })
+    });
+    let queue = queue.chunks_exact(2).map(|pair| {
+        let alive_for = Duration::from_millis(u64::try_from(pair[0].int()?).ok()?);
+        Some(WaiterView { alive_for, profile: read(&pair[1]) })
+    });
+    Some(LockView {
+        name: name.clone(),
+        holder: match holder {
+            Some(holder) => Some(holder?),
+            None => None,
+        },
+        queue: queue.collect::<Option<_>>()?,
+        waiting: u64::try_from(waiting.int()?).ok()?,
+    })
+}
+
+/// One answer for each question.
+fn each<Q, T>(
+    value: &Value,
+    questions: &[Q],
+    read: impl Fn(&Q, &Value) -> Option<T>,
+) -> Result<Vec<T>> {
+    let answers = value.list().filter(|list| list.len() == questions.len());
+    let answers = answers.and_then(|list| {
+        questions.iter().zip(list).map(|(question, value)| read(question, value)).collect()
+    });
+    answers.ok_or_else(|| odd("the script", value))
+}
+
+/// Runs `parts` together and joins their answers; they share the connection and the round trip.
+fn all<F, T>(parts: impl Iterator<Item = F>) -> impl Future<Output = Result<Vec<T>>>
+where
+    F: Future<Output = Result<Vec<T>>>,
+{
+    let mut running: Vec<_> = parts.map(|part| (Box::pin(part), None)).collect();
+    std::future::poll_fn(move |context| {
+        let mut pending = false;
+        for (part, done) in &mut running {
+            if done.is_none() {
+                match part.as_mut().poll(context) {
+                    Poll::Ready(result) => *done = Some(result),
+                    Poll::Pending => pending = true,
+                }
+            }
+        }
+        if pending {
+            return Poll::Pending;
+        }
+        let mut joined = Vec::new();
+        for (_, done) in running.drain(..) {
+            match done {
+                Some(Ok(some)) => joined.extend(some),
+                Some(Err(error)) => return Poll::Ready(Err(error)),
+                None => {}
+            }
+        }
+        Poll::Ready(Ok(joined))
+    })
+}
+
+/// An ask's arguments, as lua/acquire.lua lists them.
+fn write_ask(call: &mut Call, ask: &Ask) {
+    call.text(&hex_bytes(&ask.token))
+        .number(millis(ask.ttl + ask.grace))
+        .number(millis(ask.grace))
+        .text(&card(ask));
+    let Some(wait) = &ask.wait else {
+        call.text(b"");
+        return;
+    };
+    let (alive, claim, limit) = (millis(wait.alive_for), millis(wait.claim), wait.max_queue);
+    let rank = i64::from(i32::MAX) - i64::from(wait.priority);
+    call.text(format!("{alive} {claim} {limit} {rank:010}").as_bytes());
+}
+
+/// An answer that no script of ours gives.
+fn odd(what: &str, value: &Value) -> Error {
+    let shown: String = format!("{value:?}").chars().take(200).collect();
+    Error::new(ErrorKind::StoreFailed, format!("the answer to {what} is not understood: {shown}"))
+}
+
+/// What a script failed with.
+fn broken(text: &str) -> Error {
+    if text.contains("LEASEHOLD_FENCE") {
+        return Error::new(
+            ErrorKind::StoreFailed,
+            "the next fence would be above 2^53-1: check the server's clock",
+        );
+    }
+    refused(text)
+}
+
+/// What others see of an ask.
+fn card(ask: &Ask) -> Vec<u8> {
+    // A profile is strings and numbers: it can't fail to be JSON.
+    serde_json::to_vec(&*ask.profile).unwrap_or_default()
+}
+
+fn read(value: &Value) -> Arc<Profile> {
+    let profile = value.text().and_then(|text| serde_json::from_slice(text).ok());
+    Arc::new(profile.unwrap_or_default())
+}
+
+fn known(value: &Value) -> Option<Arc<Profile>> {
+    value.text().is_some_and(|text| !text.is_empty()).then(|| read(value))
+}
+
+fn foreigner() -> Arc<Profile> {
+    Arc::new(Profile { note: "held by another library".to_owned(), ..Profile::default() })
+}
+
+/// Whole milliseconds, rounded up: a lease is never shorter than it was asked for.
+fn millis(span: Duration) -> u64 {
+    u64::try_from(span.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX)
+}
+
+/// Negative: without an end.
+fn span(left: i64) -> Option<Duration> {
+    u64::try_from(left).ok().map(Duration::from_millis)
+}
+
+fn hex_bytes(token: &Token) -> [u8; 32] {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let mut out = [0; 32];
+    for (pair, byte) in out.chunks_exact_mut(2).zip(token.as_bytes()) {
+        pair[0] = DIGITS[usize::from(byte >> 4)];
+        pair[1] = DIGITS[usize::from(byte & 15)];
+    }
+    out
+}
+
+fn hex(token: &Token) -> String {
+    String::from_utf8_lossy(&hex_bytes(token)).into_owned()
+}

@@ -1,0 +1,268 @@
+//! The real network: a TCP socket of this process, with TLS where the URL says so.
+//!
+//! A forked child closes its copies at birth: a copy would keep the server's side open after the
+//! parent's death, and a waiter that is gone would look as if it still listened.
+
+use std::io::{self, Read, Write};
+use std::os::fd::AsFd;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{ClientConfig, ClientConnection, RootCertStore};
+use tokio::io::Interest;
+use tokio::net::TcpStream;
+
+use super::RedisUrl;
+use super::link::{Dial, Link, Purpose};
+use crate::sys::BoxFuture;
+use crate::sys::fork::ClosedInChild;
+use crate::{Error, ErrorKind, Result};
+
+/// What one read takes from the socket.
+const CHUNK: usize = 16 * 1024;
+/// What may wait to be written before the server counts as stuck.
+const MAX_BACKLOG: usize = 64 << 20;
+
+/// Opens sockets to the server of one URL.
+pub struct TcpDial {
+    url: RedisUrl,
+    tls: Mutex<Option<Arc<ClientConfig>>>,
+}
+
+impl TcpDial {
+    /// Sockets to the server of `url`.
+    #[must_use]
+    pub fn new(url: RedisUrl) -> Self {
+        Self { url, tls: Mutex::default() }
+    }
+
+    async fn connect(&self) -> Result<Arc<dyn Link>> {
+        let unreachable = |cause: io::Error| {
+            Error::new(ErrorKind::StoreUnavailable, format!("{} can't be reached", self.url))
+                .caused_by(cause)
+        };
+        let tls = if self.url.tls { Some(self.session()?) } else { None };
+        let address = (self.url.host.as_str(), self.url.port);
+        let socket = TcpStream::connect(address).await.map_err(unreachable)?;
+        socket.set_nodelay(true).map_err(unreachable)?;
+        let out = Mutex::new(Out { tls, backlog: Vec::new() });
+        Ok(Arc::new(TcpLink { _mark: ClosedInChild::new(socket.as_fd()), socket, out }))
+    }
+
+    fn session(&self) -> Result<ClientConnection> {
+        let name = ServerName::try_from(self.url.host.clone()).map_err(|cause| {
+            Error::invalid(format!("the host of {} is no name for TLS", self.url)).caused_by(cause)
+        })?;
+        let config = {
+            let mut known = self.tls.lock().unwrap_or_else(PoisonError::into_inner);
+            match &*known {
+                Some(config) => Arc::clone(config),
+                None => Arc::clone(known.insert(self.config()?)),
+            }
+        };
+        ClientConnection::new(config, name).map_err(|cause| {
+            Error::new(ErrorKind::StoreFailed, "TLS can't be set up").caused_by(cause)
+        })
+    }
+
+    fn config(&self) -> Result<Arc<ClientConfig>> {
+        let mut roots = RootCertStore::empty();
+        match &self.url.ca {
+            Some(path) => {
+                let unusable = |cause: rustls::pki_types::pem::Error| {
+                    Error::invalid(format!("the file of authorities {path:?} can't be used"))
+                        .caused_by(cause)
+                };
+                for authority in CertificateDer::pem_file_iter(path).map_err(unusable)? {
+                    roots.add(authority.map_err(unusable)?).map_err(|cause| {
+                        Error::invalid(format!("an authority in {path:?} can't be used"))
+                            .caused_by(cause)
+                    })?;
+                }
+            }
+            None => {
+                // Some of a system's authorities may be unreadable; an empty set fails below.
+                roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+            }
+        }
+        if roots.is_empty() {
+            return Err(Error::invalid(
+                "there are no authorities to trust for TLS: name a file with ?ca= in the URL",
+            ));
+        }
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let config = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .map_err(|cause| {
+                Error::new(ErrorKind::StoreFailed, "TLS can't be set up").caused_by(cause)
+            })?
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        Ok(Arc::new(config))
+    }
+}
+
+impl Dial for TcpDial {
+    fn dial(&self, _: Purpose) -> BoxFuture<'_, Result<Arc<dyn Link>>> {
+        Box::pin(self.connect())
+    }
+}
+
+/// Reads and writes past tokio, which would wait for the driver to have seen the socket first.
+struct Now<'a>(&'a TcpStream);
+
+impl Read for Now<'_> {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        Ok(rustix::io::read(self.0, into)?)
+    }
+}
+
+impl Write for Now<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        // Not write(2): its SIGPIPE would end a process that doesn't ignore it.
+        Ok(rustix::net::send(self.0, bytes, rustix::net::SendFlags::NOSIGNAL)?)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+struct TcpLink {
+    // First, so that the mark goes before the descriptor's number can be another's.
+    _mark: ClosedInChild,
+    socket: TcpStream,
+    out: Mutex<Out>,
+}
+
+struct Out {
+    tls: Option<ClientConnection>,
+    /// What the socket did not take yet.
+    backlog: Vec<u8>,
+}
+
+impl TcpLink {
+    fn out(&self) -> MutexGuard<'_, Out> {
+        self.out.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Writes what it can; the rest waits for the socket.
+    fn flush(&self, out: &mut Out) -> io::Result<()> {
+        if let Some(tls) = &mut out.tls {
+            while tls.wants_write() {
+                tls.write_tls(&mut out.backlog)?;
+            }
+        }
+        let mut done = 0;
+        let written = loop {
+            if done == out.backlog.len() {
+                break Ok(());
+            }
+            match self
+                .socket
+                .try_io(Interest::WRITABLE, || Now(&self.socket).write(&out.backlog[done..]))
+            {
+                Ok(count) => done += count,
+                Err(cause) if cause.kind() == io::ErrorKind::WouldBlock => break Ok(()),
+                Err(cause) if cause.kind() == io::ErrorKind::Interrupted => {}
+                Err(cause) => break Err(cause),
+            }
+        };
+        out.backlog.drain(..done);
+        if out.backlog.len() > MAX_BACKLOG {
+            return Err(io::Error::other("the server takes nothing more"));
+        }
+        written
+    }
+}
+
+impl Link for TcpLink {
+    fn send(&self, bytes: &[u8]) -> io::Result<()> {
+        let mut out = self.out();
+        let out = &mut *out;
+        match &mut out.tls {
+            Some(tls) => tls.writer().write_all(bytes)?,
+            None if out.backlog.is_empty() => {
+                // The common case: no copy.
+                let sent = loop {
+                    match Now(&self.socket).write(bytes) {
+                        Ok(count) => break count,
+                        Err(cause) if cause.kind() == io::ErrorKind::WouldBlock => break 0,
+                        Err(cause) if cause.kind() == io::ErrorKind::Interrupted => {}
+                        Err(cause) => return Err(cause),
+                    }
+                };
+                if sent == bytes.len() {
+                    return Ok(());
+                }
+                out.backlog.extend_from_slice(&bytes[sent..]);
+            }
+            None => out.backlog.extend_from_slice(bytes),
+        }
+        self.flush(out)
+    }
+
+    fn receive(&self, into: &mut Vec<u8>) -> io::Result<usize> {
+        let mut out = self.out();
+        let out = &mut *out;
+        let Some(tls) = &mut out.tls else {
+            let begin = into.len();
+            into.resize(begin + CHUNK, 0);
+            let read = self
+                .socket
+                .try_io(Interest::READABLE, || Now(&self.socket).read(&mut into[begin..]));
+            into.truncate(begin + read.as_ref().copied().unwrap_or_default());
+            return read;
+        };
+        let begin = into.len();
+        let ended = loop {
+            let read =
+                self.socket.try_io(Interest::READABLE, || tls.read_tls(&mut Now(&self.socket)));
+            match read {
+                Ok(0) => break true,
+                Ok(_) => {
+                    let state = tls.process_new_packets().map_err(io::Error::other)?;
+                    let plain = state.plaintext_bytes_to_read();
+                    let at = into.len();
+                    into.resize(at + plain, 0);
+                    tls.reader().read_exact(&mut into[at..])?;
+                }
+                Err(cause) if cause.kind() == io::ErrorKind::WouldBlock => break false,
+                Err(cause) => return Err(cause),
+            }
+        };
+        // A handshake or a key update may have something to say.
+        self.flush(out)?;
+        match into.len() - begin {
+            0 if ended => Ok(0),
+            0 => Err(io::ErrorKind::WouldBlock.into()),
+            count => Ok(count),
+        }
+    }
+
+    fn ready(&self) -> BoxFuture<'_, io::Result<()>> {
+        Box::pin(async move {
+            loop {
+                let blocked = !self.out().backlog.is_empty();
+                let interest = if blocked {
+                    Interest::READABLE | Interest::WRITABLE
+                } else {
+                    Interest::READABLE
+                };
+                let ready = self.socket.ready(interest).await?;
+                if ready.is_writable() && blocked {
+                    self.flush(&mut self.out())?;
+                }
+                if ready.is_readable() || ready.is_read_closed() {
+                    return Ok(());
+                }
+            }
+        })
+    }
+
+    fn close(&self) {
+        // Wakes the driver; the descriptor goes with the last reference.
+        let _ = rustix::net::shutdown(&self.socket, rustix::net::Shutdown::Both);
+    }
+}
