@@ -20,6 +20,8 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # What tests with processes of several languages run.
 export LEASEHOLD_PYTHON := $(VENV)/bin/python
 export LEASEHOLD_CLI := $(CARGO_TARGET_DIR)/debug/leasehold
+# Where tests find the real servers that `servers` fetched.
+export LEASEHOLD_SERVERS := $(CURDIR)/.cache/servers
 # A store that the caller's shell names must not be what a test locks.
 unexport LEASEHOLD_URL
 
@@ -27,7 +29,7 @@ unexport LEASEHOLD_URL
 # it and pytest tests it.
 RUST := --workspace --exclude leasehold-python
 SUITE := scripts/suite
-SCRIPTS := scripts/preflight scripts/suite scripts/wasm32 .ci/run $(wildcard examples/*.sh)
+SCRIPTS := scripts/preflight scripts/servers scripts/suite scripts/wasm32 .ci/run $(wildcard examples/*.sh)
 
 ##@ To begin with
 
@@ -44,7 +46,7 @@ demo: build-demo python ## Python, Rust and shell contend for one lock; one is k
 .PHONY: test
 test: ## Build, run every test and the demo, and show what each suite cost
 	@$(SUITE) begin
-	@code=0; $(MAKE) --no-print-directory -k test-build test-rust test-python test-demo || code=$$?; \
+	@code=0; $(MAKE) --no-print-directory -k servers test-build test-rust test-python test-demo || code=$$?; \
 	  $(SUITE) end || code=$$?; exit $$code
 
 .PHONY: check
@@ -104,16 +106,25 @@ $(VENV)/ready: python/requirements-dev.txt
 
 # The suites of `make test` and the steps of `make check`: each is one row of the ledger.
 
+# Where one can't be had, its tests are ignored, unless REQUIRE names it. The ledger has a row for
+# each.
+SERVERS := redis valkey
+.PHONY: servers
+servers: ## Fetch the real servers that tests run against
+	@code=0; for server in $(SERVERS); do \
+	  $(SUITE) run $$server --absent 2 -- scripts/servers $(LEASEHOLD_SERVERS) $$server || code=$$?; \
+	done; exit $$code
+
 .PHONY: test-build
 test-build: preflight $(VENV)/ready
 	@$(SUITE) run build -- $(MAKE) --no-print-directory build python
 
 .PHONY: test-rust
-test-rust: test-build ## Test the Rust crates, the command and the examples
+test-rust: servers test-build ## Test the Rust crates, the command and the examples
 	@$(SUITE) run rust -- cargo test $(RUST) --no-fail-fast -- --show-output
 
 .PHONY: test-python
-test-python: test-build ## Test the Python package
+test-python: servers test-build ## Test the Python package
 	@$(SUITE) run python -- $(VENV)/bin/python -m pytest python
 
 .PHONY: test-demo
