@@ -12,6 +12,7 @@ mod process;
 mod program;
 mod property;
 mod random;
+pub mod server;
 mod stepper;
 mod turn;
 mod world;
