@@ -3,7 +3,8 @@
 //! `sqlite-real` runs the cases that need no time to pass on the machine's own clock and threads:
 //! what the virtual clock could hide.
 
-use leasehold_testkit::contract::{Make, MemoryRig, SqliteRig, all, trials};
+use leasehold_testkit::contract::{Make, MemoryRig, RedisRig, SqliteRig, Way, all, trials};
+use leasehold_testkit::server::Flavour;
 use libtest_mimic::Arguments;
 
 fn main() {
@@ -15,5 +16,14 @@ fn main() {
     let mut all = trials("memory", memory, &cases);
     all.extend(trials("sqlite", sqlite, &cases));
     all.extend(trials("sqlite-real", real, &instant));
+    let redis: Make = || RedisRig::new(Flavour::Redis, Way::Plain).map(|rig| Box::new(rig) as _);
+    let valkey: Make = || RedisRig::new(Flavour::Valkey, Way::Plain).map(|rig| Box::new(rig) as _);
+    let acl: Make = || RedisRig::new(Flavour::Redis, Way::MinimalAcl).map(|rig| Box::new(rig) as _);
+    let tls: Make = || RedisRig::new(Flavour::Redis, Way::Tls).map(|rig| Box::new(rig) as _);
+    for (store, make) in
+        [("redis", redis), ("valkey", valkey), ("redis-acl", acl), ("redis-tls", tls)]
+    {
+        all.extend(trials(store, make, &cases));
+    }
     libtest_mimic::run(&Arguments::from_args(), all).exit();
 }

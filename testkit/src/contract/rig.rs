@@ -31,6 +31,11 @@ pub trait Rig {
     /// Lets `span` pass, on boot and wall clock.
     fn advance(&self, span: Duration);
 
+    /// The finest step of time that the store tells apart here.
+    fn tick(&self) -> Duration {
+        Duration::from_nanos(1)
+    }
+
     /// Steps the store's wall clock; false where that can't be done.
     fn step_wall(&self, seconds: i64) -> bool;
 

@@ -213,6 +213,24 @@ impl<'r> Scene<'r> {
         self.rig.advance(span);
     }
 
+    /// Lets `span` pass but for the last tick of the store's clock.
+    pub fn pass_almost(&self, span: Duration) {
+        self.rig.advance(span - self.rig.tick());
+    }
+
+    /// Lets that last tick pass.
+    pub fn pass_tick(&self) {
+        self.rig.advance(self.rig.tick());
+    }
+
+    /// Demands that `found` is `expected`, but for less than a tick of the store's clock.
+    ///
+    /// # Panics
+    /// Where it isn't.
+    pub fn assert_about(&self, found: Duration, expected: Duration, what: &str) {
+        assert!(found.abs_diff(expected) < self.rig.tick(), "{what}: {found:?}, not {expected:?}");
+    }
+
     fn store(&self, seat: Seat) -> &dyn Store {
         self.rig.store(seat)
     }

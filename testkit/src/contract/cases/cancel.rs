@@ -174,9 +174,9 @@ fn a_lapsed_claim_never_holds_again(scene: &mut Scene<'_>) {
 fn a_tombstone_ends(scene: &mut Scene<'_>) {
     let gone = scene.ask("ends");
     scene.cancel(&gone, TOMB);
-    scene.pass(TOMB - Duration::from_nanos(1));
+    scene.pass_almost(TOMB);
     assert_eq!(scene.acquire(&gone), Answer::Cancelled);
-    scene.pass(Duration::from_nanos(1));
+    scene.pass_tick();
     scene.grant(&gone);
 }
 

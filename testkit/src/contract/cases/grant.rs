@@ -143,12 +143,12 @@ fn the_store_answers_a_ping(scene: &mut Scene<'_>) {
 fn a_tenure_ends_at_its_expiry(scene: &mut Scene<'_>) {
     let (holder, other) = (scene.ask("ends"), scene.ask("ends"));
     scene.grant(&holder);
-    scene.pass(TTL + GRACE - Duration::from_nanos(1));
+    scene.pass_almost(TTL + GRACE);
     assert!(
         matches!(scene.acquire(&other), Answer::Busy { .. }),
         "held until the store's last nanosecond"
     );
-    scene.pass(Duration::from_nanos(1));
+    scene.pass_tick();
     scene.grant(&other);
 }
 

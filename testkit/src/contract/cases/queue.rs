@@ -194,7 +194,8 @@ fn the_first_is_told_to_look_at_the_expiry(scene: &mut Scene<'_>) {
     assert_eq!(look(scene.acquire(&first)), HEARTBEAT, "the heartbeat comes before the expiry");
     assert_eq!(look(scene.acquire(&second)), HEARTBEAT);
     scene.pass(HEARTBEAT);
-    assert_eq!(look(scene.acquire(&first)), Duration::from_millis(200), "the expiry is nearer");
+    let nearer = look(scene.acquire(&first));
+    scene.assert_about(nearer, Duration::from_millis(200), "the expiry is nearer");
     assert_eq!(look(scene.acquire(&second)), HEARTBEAT, "one timer watches the holder");
     scene.pass(Duration::from_millis(200));
     scene.grant(&first);
@@ -219,9 +220,9 @@ fn a_dead_waiter_is_skipped(scene: &mut Scene<'_>) {
     scene.queue(&also);
     scene.queue(&live);
     // Alive up to its last nanosecond, dead at the end of its time.
-    scene.pass(ALIVE - Duration::from_nanos(1));
+    scene.pass_almost(ALIVE);
     assert_eq!(scene.view("dead").waiting, 3);
-    scene.pass(Duration::from_nanos(1));
+    scene.pass_tick();
     assert_eq!(scene.view("dead").waiting, 1);
     drain(scene, &holder, &[live]);
 }
@@ -248,9 +249,9 @@ fn a_claim_that_is_not_confirmed_passes_on(scene: &mut Scene<'_>) {
     scene.queue(&dead);
     scene.queue(&next);
     scene.release(&holder);
-    scene.pass(CLAIM - Duration::from_nanos(1));
+    scene.pass_almost(CLAIM);
     assert!(scene.queue(&next), "the claim still stands");
-    scene.pass(Duration::from_nanos(1));
+    scene.pass_tick();
     assert!(matches!(scene.renew(&dead), Renewal::Gone(_)), "its claim is over");
     scene.grant(&next);
 }
@@ -262,9 +263,9 @@ fn a_confirmed_claim_lasts_its_ttl(scene: &mut Scene<'_>) {
     scene.release(&holder);
     scene.pass(CLAIM / 2);
     let fence = scene.grant(&waiter);
-    scene.pass(TTL + GRACE - Duration::from_nanos(1));
+    scene.pass_almost(TTL + GRACE);
     assert_eq!(scene.holder("lasts"), Some(fence), "counted from the confirmation");
-    scene.pass(Duration::from_nanos(1));
+    scene.pass_tick();
     assert_eq!(scene.holder("lasts"), None);
 }
 

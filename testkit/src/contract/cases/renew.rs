@@ -93,14 +93,14 @@ fn a_renewal_prolongs_the_tenure(scene: &mut Scene<'_>) {
             gone => panic!("should be renewed, not {gone:?}"),
         }
     }
-    scene.pass(TTL + GRACE - Duration::from_nanos(1));
+    scene.pass_almost(TTL + GRACE);
     assert_eq!(scene.holder("on"), Some(fence), "the fence is the tenure's own");
 }
 
 fn a_renewal_at_the_expiry_is_too_late(scene: &mut Scene<'_>) {
     let holder = scene.ask("edge");
     scene.grant(&holder);
-    scene.pass(TTL + GRACE - Duration::from_nanos(1));
+    scene.pass_almost(TTL + GRACE);
     assert!(matches!(scene.renew(&holder), Renewal::Renewed { .. }), "just in time");
     scene.pass(TTL + GRACE);
     assert_eq!(scene.renew(&holder), Renewal::Gone(LostReason::Expired));

@@ -124,6 +124,6 @@ fn a_view_counts_time_down(scene: &mut Scene<'_>) {
     scene.grant(&ask);
     scene.pass(Duration::from_secs(7));
     let holder = scene.view("clock").holder.expect("held");
-    assert_eq!(holder.told, TTL - Duration::from_secs(7));
-    assert_eq!(holder.stored, TTL + GRACE - Duration::from_secs(7));
+    scene.assert_about(holder.told, TTL - Duration::from_secs(7), "told");
+    scene.assert_about(holder.stored, TTL + GRACE - Duration::from_secs(7), "stored");
 }

@@ -1,7 +1,9 @@
-//! The rigs of the embedded stores.
+//! The rigs of the stores.
 
 mod memory;
+mod redis;
 mod sqlite;
 
 pub use memory::MemoryRig;
+pub use redis::{MINIMAL_ACL, RedisRig, Way};
 pub use sqlite::SqliteRig;
