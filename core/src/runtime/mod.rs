@@ -1,6 +1,8 @@
 //! The shared runtime of the process: one I/O pool, one lease thread, one watchdog, one reaper,
 //! whatever the number of clients and languages. Made anew in a forked child.
 
+#[cfg(feature = "native")]
+mod parked;
 mod reaper;
 #[cfg(feature = "native")]
 mod shared;
@@ -9,12 +11,16 @@ mod state;
 mod threads;
 mod within;
 
+#[cfg(feature = "native")]
+pub(crate) use parked::{Came, Mode, Parked, Source, mode, offer};
+#[cfg(feature = "native")]
+pub use parked::{block_on, block_on_for, poll_undecided};
 pub(crate) use reaper::{Burial, Reaper};
 #[cfg(feature = "native")]
 #[cfg(feature = "sqlite")]
 pub(crate) use shared::io;
 #[cfg(feature = "native")]
-pub use shared::{block_on, release_all, shared, spawn};
+pub use shared::{release_all, shared, spawn};
 pub use state::Runtime;
 #[cfg(feature = "native")]
 pub use threads::native_sys;

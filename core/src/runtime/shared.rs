@@ -1,13 +1,11 @@
 //! The process's one runtime, made at first use and again in a forked child.
 
 use std::future::Future;
-use std::pin::pin;
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
-use std::task::{Context, Poll, Wake, Waker};
+use std::sync::Arc;
 use std::time::Duration;
 
-use super::Runtime;
 use super::threads::{Threads, sys_of};
+use super::{Runtime, block_on};
 use crate::sys::fork::PerProcess;
 use crate::{Error, Result};
 
@@ -51,45 +49,6 @@ pub fn release_all(grace: Duration) -> bool {
     match PROCESS.get() {
         Some(process) => block_on(process.runtime.end(grace, None)),
         None => true,
-    }
-}
-
-/// Waits for `future` in this thread. It needs no runtime in the calling thread, and a future that
-/// is ready at once costs no thread hop.
-pub fn block_on<T>(future: impl Future<Output = T>) -> T {
-    let mut future = pin!(future);
-    let parked = Arc::new(Parked::default());
-    let waker = Waker::from(Arc::clone(&parked));
-    let mut context = Context::from_waker(&waker);
-    loop {
-        if let Poll::Ready(value) = future.as_mut().poll(&mut context) {
-            return value;
-        }
-        parked.wait();
-    }
-}
-
-/// A thread that waits for a wake-up; one that came early is kept.
-#[derive(Default)]
-struct Parked {
-    woken: Mutex<bool>,
-    bell: Condvar,
-}
-
-impl Parked {
-    fn wait(&self) {
-        let mut woken = self.woken.lock().unwrap_or_else(PoisonError::into_inner);
-        while !*woken {
-            woken = self.bell.wait(woken).unwrap_or_else(PoisonError::into_inner);
-        }
-        *woken = false;
-    }
-}
-
-impl Wake for Parked {
-    fn wake(self: Arc<Self>) {
-        *self.woken.lock().unwrap_or_else(PoisonError::into_inner) = true;
-        self.bell.notify_one();
     }
 }
 

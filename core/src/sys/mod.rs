@@ -18,6 +18,8 @@ pub mod fork;
 pub mod fork;
 #[cfg(feature = "native")]
 mod native;
+#[cfg(feature = "redis")]
+mod readiness;
 #[cfg(feature = "native")]
 pub mod user;
 
@@ -31,3 +33,5 @@ pub use traits::{Clock, Executor, Randomness};
 pub(crate) use native::OsRandom;
 #[cfg(feature = "native")]
 pub use native::{BootClock, boot_id, host_name, thread};
+#[cfg(feature = "redis")]
+pub(crate) use readiness::Readiness;

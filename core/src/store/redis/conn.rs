@@ -1,26 +1,37 @@
 //! One connection: requests go out in order, replies come back in the same order, pushes in between.
 //!
 //! A request is written by the thread that asks, so that an idle connection costs no thread hop on
-//! the way out; replies are read by the connection's driver. The trap: a request that nobody waits
-//! for any more keeps its place, for its reply still comes.
+//! the way out. Replies are read by the connection's driver, a task; or, while nobody else needs
+//! them, by the thread that waits for one (see `runtime/parked.rs`). The traps: a request that nobody
+//! waits for any more keeps its place, for its reply still comes; and whoever stops reading must
+//! have another go on while anything is due.
 
 use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::io;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
+#[cfg(feature = "native")]
+use std::sync::Weak;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::Poll;
 use std::time::Duration;
 
-use tokio::sync::oneshot;
+use tokio::sync::{Notify, oneshot};
 
 use super::link::Link;
 use super::resp::{self, Value};
+#[cfg(feature = "native")]
+use crate::runtime;
 use crate::sys::{BootTime, MaybeSend, MaybeSync, Sys};
 use crate::{Error, ErrorKind, Result};
 
 /// A server that has been silent for this long while an answer is due is taken for unreachable: the
 /// connection is given up, for another may get through.
 const SILENCE: Duration = Duration::from_millis(1500);
+
+/// How long after a waiter was queued its grant may come, without another word from it.
+#[cfg(feature = "native")]
+const LISTENING: Duration = Duration::from_secs(3);
 
 /// What a connection tells of.
 pub(super) trait Ear: MaybeSend + MaybeSync {
@@ -35,6 +46,7 @@ pub(super) struct Conn {
     pipe: Mutex<Pipe>,
     inbound: Mutex<Vec<u8>>,
     ear: Option<Arc<dyn Ear>>,
+    nudge: Notify,
 }
 
 #[derive(Default)]
@@ -42,6 +54,24 @@ struct Pipe {
     due: VecDeque<Due>,
     heard_at: BootTime,
     dead: Option<String>,
+    reader: Reader,
+    /// When a waiter of ours was last told that it is queued.
+    #[cfg(feature = "native")]
+    queued_at: Option<BootTime>,
+}
+
+/// Who reads.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+enum Reader {
+    /// The driver.
+    #[default]
+    Driver,
+    /// A thread that waits for a reply.
+    #[cfg(feature = "native")]
+    Leader,
+    /// Nobody: nothing is due.
+    #[cfg(feature = "native")]
+    Nobody,
 }
 
 struct Due {
@@ -56,7 +86,8 @@ enum Event {
 
 impl Conn {
     pub(super) fn new(link: Arc<dyn Link>, sys: Sys, ear: Option<Arc<dyn Ear>>) -> Self {
-        Self { link, sys, pipe: Mutex::default(), inbound: Mutex::default(), ear }
+        let (pipe, inbound, nudge) = (Mutex::default(), Mutex::default(), Notify::new());
+        Self { link, sys, pipe, inbound, ear, nudge }
     }
 
     /// Whether it can still be used.
@@ -103,21 +134,37 @@ impl Conn {
             std::mem::take(&mut pipe.due)
         };
         self.link.close();
+        self.nudge.notify_one();
         for one in due {
             let _ = one.reply.send(Err(lost(why)));
         }
     }
 
-    /// Reads and hands out replies until the connection ends; says why it did.
+    /// Reads and hands out replies, while no waiting thread does, until the connection ends; says
+    /// why it did.
     pub(super) async fn drive(self: Arc<Self>) -> String {
         loop {
-            let more = match self.link.ready().await {
+            let nudged = self.nudge.notified();
+            let driving = {
+                let pipe = self.pipe();
+                if let Some(why) = &pipe.dead {
+                    return why.clone();
+                }
+                pipe.reader == Reader::Driver
+            };
+            if !driving {
+                self.link.rest();
+                nudged.await;
+                continue;
+            }
+            let ready = self.link.ready();
+            let Some(ready) = unless(ready, nudged).await else { continue };
+            let more = match ready {
                 Ok(()) => self.pump(),
                 Err(cause) => Err(cause.to_string()),
             };
             if let Err(why) = more {
                 self.fail(&why);
-                return why;
             }
         }
     }
@@ -185,8 +232,103 @@ impl Conn {
         }
     }
 
+    /// Sees to it that what is due is read, where this thread goes on to other things.
+    #[cfg(feature = "native")]
+    fn see_to(self: &Arc<Self>) {
+        if runtime::mode() == runtime::Mode::Blocking {
+            let this: Weak<dyn runtime::Source> = Arc::downgrade(self) as _;
+            runtime::offer(this);
+            return;
+        }
+        let idle = {
+            let mut pipe = self.pipe();
+            let idle = pipe.reader == Reader::Nobody;
+            if idle {
+                pipe.reader = Reader::Driver;
+            }
+            idle
+        };
+        if idle {
+            self.nudge.notify_one();
+        }
+    }
+
+    #[cfg(not(feature = "native"))]
+    fn see_to(self: &Arc<Self>) {}
+
+    /// A waiter was told that it is queued: its grant will come without a request.
+    pub(super) fn expect_push(self: &Arc<Self>) {
+        #[cfg(feature = "native")]
+        {
+            let now = self.sys.now();
+            self.pipe().queued_at = Some(now);
+        }
+        self.see_to();
+    }
+
     fn pipe(&self) -> MutexGuard<'_, Pipe> {
         self.pipe.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(feature = "native")]
+impl Pipe {
+    fn listening(&self, now: BootTime) -> bool {
+        self.queued_at.is_some_and(|at| now.since(at) < LISTENING)
+    }
+}
+
+#[cfg(feature = "native")]
+impl runtime::Source for Conn {
+    fn lead(&self, parked: &runtime::Parked, until: BootTime) -> bool {
+        let Some(socket) = self.link.descriptor() else { return false };
+        {
+            let now = self.sys.now();
+            let mut pipe = self.pipe();
+            let mine = match pipe.reader {
+                Reader::Nobody => true,
+                Reader::Leader => false,
+                // Taken over from the driver only where the one due reply is this thread's.
+                Reader::Driver => pipe.due.len() == 1 && !pipe.listening(now),
+            };
+            if !mine || pipe.dead.is_some() {
+                return false;
+            }
+            let was = std::mem::replace(&mut pipe.reader, Reader::Leader);
+            drop(pipe);
+            if was == Reader::Driver {
+                self.nudge.notify_one();
+            }
+        }
+        while self.alive() {
+            match parked.readable(socket, until) {
+                runtime::Came::End => break,
+                runtime::Came::Nothing => {}
+                runtime::Came::Bytes => {
+                    if let Err(why) = self.pump() {
+                        self.fail(&why);
+                    }
+                }
+            }
+        }
+        self.pipe().reader = Reader::Nobody;
+        true
+    }
+
+    fn leave(&self) {
+        let more = {
+            let now = self.sys.now();
+            let mut pipe = self.pipe();
+            let due = !pipe.due.is_empty() || pipe.listening(now);
+            let more = due && pipe.reader == Reader::Nobody;
+            if more {
+                pipe.reader = Reader::Driver;
+            }
+            more
+        };
+        if more {
+            self.nudge.notify_one();
+        }
     }
 }
 
@@ -199,7 +341,14 @@ pub(super) struct Reply {
 
 impl Reply {
     pub(super) async fn value(mut self) -> Result<Value> {
-        let answer = poll_fn(|context| Pin::new(&mut self.answer).poll(context)).await;
+        let answer = poll_fn(|context| {
+            let polled = Pin::new(&mut self.answer).poll(context);
+            if polled.is_pending() {
+                self.conn.see_to();
+            }
+            polled
+        })
+        .await;
         self.done = true;
         answer.unwrap_or_else(|_| Err(lost("it was given up")))
     }
@@ -211,6 +360,18 @@ impl Drop for Reply {
             self.conn.abandoned();
         }
     }
+}
+
+/// The result of `work`, or none where `stop` came first.
+async fn unless<T>(work: impl Future<Output = T>, stop: impl Future<Output = ()>) -> Option<T> {
+    let (mut work, mut stop) = (pin!(work), pin!(stop));
+    poll_fn(|context| {
+        if stop.as_mut().poll(context).is_ready() {
+            return Poll::Ready(None);
+        }
+        work.as_mut().poll(context).map(Some)
+    })
+    .await
 }
 
 fn lost(why: &str) -> Error {

@@ -21,12 +21,12 @@ pub(super) const EACH: usize = 4;
 pub struct Keys {
     /// The string that is the lock.
     pub lock: Vec<u8>,
-    /// The hash of its tenure and waiters.
+    /// The string of its tenure.
     pub state: Vec<u8>,
-    /// The sorted set of its queue.
+    /// The hash of its waiters.
+    pub waiters: Vec<u8>,
+    /// The sorted set of its queue and its tombstones.
     pub queue: Vec<u8>,
-    /// The sorted set of its tombstones.
-    pub tombs: Vec<u8>,
 }
 
 impl Keys {
@@ -38,8 +38,8 @@ impl Keys {
         let beside = |letter: &str| {
             [b"leasehold:{", tag, b"}:", letter.as_bytes(), b":", &lock[..]].concat()
         };
-        let (state, queue, tombs) = (beside("h"), beside("q"), beside("x"));
-        Self { lock, state, queue, tombs }
+        let (state, waiters, queue) = (beside("s"), beside("h"), beside("q"));
+        Self { lock, state, waiters, queue }
     }
 }
 
@@ -51,22 +51,22 @@ pub(super) fn write(out: &mut Vec<u8>, prefix: &str, name: &Name) {
         _ => tag_of(&[prefix, name].concat()),
     };
     resp::joined(out, &[prefix, name]);
-    for letter in [b"}:h:", b"}:q:", b"}:x:"] {
+    for letter in [b"}:s:", b"}:h:", b"}:q:"] {
         resp::joined(out, &[b"leasehold:{", tag, letter, prefix, name]);
     }
 }
 
-/// The lock's name and key, from the name of its hash.
+/// The lock's name, from that of its state.
 pub(super) fn name_of_state<'a>(state: &'a [u8], prefix: &str) -> Option<&'a str> {
     let rest = state.strip_prefix(b"leasehold:{")?;
     let end = rest.iter().position(|byte| *byte == b'}')?;
-    let lock = rest[end..].strip_prefix(b"}:h:")?;
+    let lock = rest[end..].strip_prefix(b"}:s:")?;
     std::str::from_utf8(lock.strip_prefix(prefix.as_bytes())?).ok()
 }
 
-/// A pattern for SCAN that finds the hashes of the locks that begin with `prefix`.
+/// A pattern for SCAN that finds the states of the locks that begin with `prefix`.
 pub(super) fn pattern(prefix: &[u8]) -> Vec<u8> {
-    let mut out = b"leasehold:{*}:h:".to_vec();
+    let mut out = b"leasehold:{*}:s:".to_vec();
     for byte in prefix {
         if b"*?[]\\^-".contains(byte) {
             out.push(b'\\');
@@ -164,7 +164,7 @@ mod tests {
         for name in ["a", "{", "}", "{}", "{a}", "x{y}z", "}{", "{{a}}", "日本", "a b\r\n"] {
             for prefix in ["", "p:", "{p}"] {
                 let keys = Keys::of(prefix, &Name::new(name).unwrap());
-                for key in [&keys.state, &keys.queue, &keys.tombs] {
+                for key in [&keys.state, &keys.waiters, &keys.queue] {
                     assert_eq!(slot(key), slot(&keys.lock), "{name} {prefix}");
                 }
                 assert_eq!(name_of_state(&keys.state, prefix), Some(name));
@@ -176,6 +176,6 @@ mod tests {
 
     #[test]
     fn a_prefix_is_matched_as_it_is_written() {
-        assert_eq!(pattern(b"a*[b]?\\"), b"leasehold:{*}:h:a\\*\\[b\\]\\?\\\\*");
+        assert_eq!(pattern(b"a*[b]?\\"), b"leasehold:{*}:s:a\\*\\[b\\]\\?\\\\*");
     }
 }

@@ -26,6 +26,16 @@ pub trait Link: MaybeSend + MaybeSync {
     /// Completes when [`receive`](Self::receive) may have something, or the link died.
     fn ready(&self) -> BoxFuture<'_, io::Result<()>>;
 
+    /// What a thread can wait on that reads by itself; none where there is no such thing, or while
+    /// something is still to be written.
+    #[cfg(feature = "native")]
+    fn descriptor(&self) -> Option<std::os::fd::BorrowedFd<'_>> {
+        None
+    }
+
+    /// Nobody will ask [`ready`](Self::ready) for a while.
+    fn rest(&self) {}
+
     /// Closes it now, both ways.
     fn close(&self);
 }

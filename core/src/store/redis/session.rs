@@ -114,6 +114,15 @@ impl Session {
         }
     }
 
+    /// A waiter was told that it is queued: its grant will come without a request.
+    pub(super) fn expect_push(&self) {
+        let conn = match &self.inner.state().at {
+            At::Live(conn) => Arc::clone(conn),
+            _ => return,
+        };
+        conn.expect_push();
+    }
+
     /// Closes the connection for good.
     pub(super) fn close(&self) {
         let old = std::mem::replace(&mut self.inner.state().at, At::Closed);

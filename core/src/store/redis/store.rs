@@ -143,14 +143,20 @@ impl RedisStore {
     async fn acquire_some(&self, asks: &[Ask], how: How) -> Result<Vec<Answer>> {
         let call = {
             let mut call = self.about(asks.iter().map(|ask| &ask.name), asks.len());
-            call.number(u8::from(how == How::AllOrNothing)).text(self.channel.as_bytes());
             for ask in asks {
-                write_ask(&mut call, ask);
+                write_ask(&mut call, ask, &self.channel);
+            }
+            if how == How::AllOrNothing {
+                call.text(b"all");
             }
             call
         };
         let value = self.call(&self.requests, &self.scripts.acquire, &call, false).await?;
-        each(&value, asks, answer)
+        let answers = each(&value, asks, answer)?;
+        if answers.iter().any(|answer| matches!(answer, Answer::Queued { .. })) {
+            self.requests.expect_push();
+        }
+        Ok(answers)
     }
 
     async fn renew_some(&self, holds: &[Hold]) -> Result<Vec<Renewal>> {
@@ -364,12 +370,13 @@ fn grant(word: &[u8]) -> Option<Grant> {
 }
 
 fn answer(ask: &Ask, value: &Value) -> Option<Answer> {
+    let stored_for = ask.ttl + ask.grace;
+    if let Some(fence) = value.int() {
+        return Some(Answer::Granted { fence: u64::try_from(fence).ok()?, stored_for });
+    }
     let (code, rest) = value.list()?.split_first()?;
     Some(match (code.int()?, rest) {
-        (1, [fence]) => Answer::Granted {
-            fence: u64::try_from(fence.int()?).ok()?,
-            stored_for: ask.ttl + ask.grace,
-        },
+        (1, [fence]) => Answer::Granted { fence: u64::try_from(fence.int()?).ok()?, stored_for },
         (2, [first, left, profile]) => {
             let wait = ask.wait.as_ref()?;
             let first = first.int()? == 1;
@@ -445,7 +452,9 @@ fn each<Q, T>(
     questions: &[Q],
     read: impl Fn(&Q, &Value) -> Option<T>,
 ) -> Result<Vec<T>> {
-    let answers = value.list().filter(|list| list.len() == questions.len());
+    // One question's simplest answer comes alone.
+    let alone = std::slice::from_ref(value);
+    let answers = Some(value.list().unwrap_or(alone)).filter(|list| list.len() == questions.len());
     let answers = answers.and_then(|list| {
         questions.iter().zip(list).map(|(question, value)| read(question, value)).collect()
     });
@@ -484,18 +493,23 @@ where
 }
 
 /// An ask's arguments, as lua/acquire.lua lists them.
-fn write_ask(call: &mut Call, ask: &Ask) {
+fn write_ask(call: &mut Call, ask: &Ask, channel: &str) {
+    /// How long the state outlives its tenure: `KEEP` in lua/lock.lua.
+    const KEEP: u64 = 3_600_000;
+    let (span, grace) = (millis(ask.ttl + ask.grace).max(2), millis(ask.grace));
+    // A profile is strings and numbers: it can't fail to be JSON.
+    let profile = serde_json::to_string(&*ask.profile).unwrap_or_default();
     call.text(&hex_bytes(&ask.token))
-        .number(millis(ask.ttl + ask.grace))
-        .number(millis(ask.grace))
-        .text(&card(ask));
+        .number(span - 1)
+        .number(span.saturating_add(KEEP))
+        .text(format!("{grace} 0 {profile}").as_bytes());
     let Some(wait) = &ask.wait else {
         call.text(b"");
         return;
     };
     let (alive, claim, limit) = (millis(wait.alive_for), millis(wait.claim), wait.max_queue);
     let rank = i64::from(i32::MAX) - i64::from(wait.priority);
-    call.text(format!("{alive} {claim} {limit} {rank:010}").as_bytes());
+    call.text(format!("{alive} {claim} {limit} {rank:010} {channel}").as_bytes());
 }
 
 /// An answer that no script of ours gives.
@@ -513,12 +527,6 @@ fn broken(text: &str) -> Error {
         );
     }
     refused(text)
-}
-
-/// What others see of an ask.
-fn card(ask: &Ask) -> Vec<u8> {
-    // A profile is strings and numbers: it can't fail to be JSON.
-    serde_json::to_vec(&*ask.profile).unwrap_or_default()
 }
 
 fn read(value: &Value) -> Arc<Profile> {

@@ -4,19 +4,18 @@
 //! parent's death, and a waiter that is gone would look as if it still listened.
 
 use std::io::{self, Read, Write};
-use std::os::fd::AsFd;
+use std::net::TcpStream;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore};
-use tokio::io::Interest;
-use tokio::net::TcpStream;
 
 use super::RedisUrl;
 use super::link::{Dial, Link, Purpose};
-use crate::sys::BoxFuture;
 use crate::sys::fork::ClosedInChild;
+use crate::sys::{BoxFuture, Readiness};
 use crate::{Error, ErrorKind, Result};
 
 /// What one read takes from the socket.
@@ -44,10 +43,13 @@ impl TcpDial {
         };
         let tls = if self.url.tls { Some(self.session()?) } else { None };
         let address = (self.url.host.as_str(), self.url.port);
-        let socket = TcpStream::connect(address).await.map_err(unreachable)?;
+        let socket = tokio::net::TcpStream::connect(address).await.map_err(unreachable)?;
+        // Non-blocking, and out of the runtime: who watches it changes.
+        let socket = socket.into_std().map_err(unreachable)?;
         socket.set_nodelay(true).map_err(unreachable)?;
         let out = Mutex::new(Out { tls, backlog: Vec::new() });
-        Ok(Arc::new(TcpLink { _mark: ClosedInChild::new(socket.as_fd()), socket, out }))
+        let (mark, watch) = (ClosedInChild::new(socket.as_fd()), Mutex::default());
+        Ok(Arc::new(TcpLink { _mark: mark, socket, out, watch }))
     }
 
     fn session(&self) -> Result<ClientConnection> {
@@ -109,7 +111,7 @@ impl Dial for TcpDial {
     }
 }
 
-/// Reads and writes past tokio, which would wait for the driver to have seen the socket first.
+/// Reads and writes through a shared reference.
 struct Now<'a>(&'a TcpStream);
 
 impl Read for Now<'_> {
@@ -134,6 +136,7 @@ struct TcpLink {
     _mark: ClosedInChild,
     socket: TcpStream,
     out: Mutex<Out>,
+    watch: Mutex<Option<Arc<Readiness>>>,
 }
 
 struct Out {
@@ -145,6 +148,33 @@ struct Out {
 impl TcpLink {
     fn out(&self) -> MutexGuard<'_, Out> {
         self.out.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Reads until there is nothing left: who watches the socket is told only of what comes anew.
+    fn receive_plain(&self, into: &mut Vec<u8>) -> io::Result<usize> {
+        let begin = into.len();
+        loop {
+            let at = into.len();
+            into.resize(at + CHUNK, 0);
+            let read = Now(&self.socket).read(&mut into[at..]);
+            into.truncate(at + read.as_ref().copied().unwrap_or_default());
+            match read {
+                Ok(CHUNK) => {}
+                Ok(_) => return Ok(into.len() - begin),
+                Err(cause) if cause.kind() == io::ErrorKind::Interrupted => {}
+                Err(_) if into.len() > begin => return Ok(into.len() - begin),
+                Err(cause) => return Err(cause),
+            }
+        }
+    }
+
+    /// The registration with the runtime of whoever drives.
+    fn watch(&self) -> io::Result<Arc<Readiness>> {
+        let mut watch = self.watch.lock().unwrap_or_else(PoisonError::into_inner);
+        match &*watch {
+            Some(watch) => Ok(Arc::clone(watch)),
+            None => Ok(Arc::clone(watch.insert(Arc::new(Readiness::of(self.socket.as_fd())?)))),
+        }
     }
 
     /// Writes what it can; the rest waits for the socket.
@@ -159,10 +189,7 @@ impl TcpLink {
             if done == out.backlog.len() {
                 break Ok(());
             }
-            match self
-                .socket
-                .try_io(Interest::WRITABLE, || Now(&self.socket).write(&out.backlog[done..]))
-            {
+            match Now(&self.socket).write(&out.backlog[done..]) {
                 Ok(count) => done += count,
                 Err(cause) if cause.kind() == io::ErrorKind::WouldBlock => break Ok(()),
                 Err(cause) if cause.kind() == io::ErrorKind::Interrupted => {}
@@ -207,19 +234,11 @@ impl Link for TcpLink {
         let mut out = self.out();
         let out = &mut *out;
         let Some(tls) = &mut out.tls else {
-            let begin = into.len();
-            into.resize(begin + CHUNK, 0);
-            let read = self
-                .socket
-                .try_io(Interest::READABLE, || Now(&self.socket).read(&mut into[begin..]));
-            into.truncate(begin + read.as_ref().copied().unwrap_or_default());
-            return read;
+            return self.receive_plain(into);
         };
         let begin = into.len();
         let ended = loop {
-            let read =
-                self.socket.try_io(Interest::READABLE, || tls.read_tls(&mut Now(&self.socket)));
-            match read {
+            match tls.read_tls(&mut Now(&self.socket)) {
                 Ok(0) => break true,
                 Ok(_) => {
                     let state = tls.process_new_packets().map_err(io::Error::other)?;
@@ -243,22 +262,22 @@ impl Link for TcpLink {
 
     fn ready(&self) -> BoxFuture<'_, io::Result<()>> {
         Box::pin(async move {
-            loop {
-                let blocked = !self.out().backlog.is_empty();
-                let interest = if blocked {
-                    Interest::READABLE | Interest::WRITABLE
-                } else {
-                    Interest::READABLE
-                };
-                let ready = self.socket.ready(interest).await?;
-                if ready.is_writable() && blocked {
-                    self.flush(&mut self.out())?;
-                }
-                if ready.is_readable() || ready.is_read_closed() {
-                    return Ok(());
-                }
+            let watch = self.watch()?;
+            let writing = !self.out().backlog.is_empty();
+            watch.ready(writing).await?;
+            if writing {
+                self.flush(&mut self.out())?;
             }
+            Ok(())
         })
+    }
+
+    fn descriptor(&self) -> Option<BorrowedFd<'_>> {
+        self.out().backlog.is_empty().then(|| self.socket.as_fd())
+    }
+
+    fn rest(&self) {
+        *self.watch.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
     fn close(&self) {

@@ -1,26 +1,23 @@
--- ARGV: "1" for all or nothing, the caller's channel, then five for each lock: token, ms to keep,
--- ms of those beyond what the holder is told, profile, "" or "alive claim limit rank".
+-- ARGV, five for each lock: token, ms to keep less 1, ms for S, "grace claimed profile", "" or
+-- "alive claim limit rank channel"; and one more at the end for all or nothing.
 --
--- Answers for each lock: {1, fence} granted, {2, first, left, holder} queued, {3, left, holder}
--- busy, {4, limit} the queue is full, {5} cancelled.
+-- Answers a fence, or for each lock: {1, fence} granted, {2, first, left, holder} queued,
+-- {3, left, holder} busy, {4, limit} the queue is full, {5} cancelled.
 --
 -- The lock that is free, alone and uncontended comes first: the functions below cost more than it.
-if #KEYS == 4 then
-  local v = redis.call('HMGET', KEYS[2], 't', 'q', 'x', 'f', 'k')
-  if not v[1] and not v[2] and not v[3] then
-    local token, span = ARGV[3], tonumber(ARGV[4])
+-- Its numbers stay strings, of one width each, for Lua is slow to write them.
+if #KEYS == 4 and #ARGV == 5 then
+  local s = redis.call('GET', KEYS[2])
+  if not s or string.byte(s) == 48 then
     local time = redis.call('TIME')
-    local us = time[1] * 1000000 + time[2]
-    local fence = math.max(tonumber(v[4] or 0) + 1, us)
-    if fence <= 9007199254740991 and redis.call('SET', KEYS[1], token, 'NX', 'PX', span - 1) then
-      local m, keep = ARGV[5] .. ' 0 ' .. ARGV[6], math.floor(us / 1000) + span
-      if tonumber(v[5] or 0) < keep + 1800000 then
-        redis.call('HSET', KEYS[2], 't', token, 'f', fence, 'm', m, 'k', keep + 3600000)
-        redis.call('PEXPIRE', KEYS[2], span + 3600000)
-      else
-        redis.call('HSET', KEYS[2], 't', token, 'f', fence, 'm', m)
-      end
-      return { { 1, fence } }
+    local micros = string.sub(1000000 + time[2], 2)
+    local fence, now = time[1] .. micros, time[1] .. string.sub(micros, 1, 3)
+    if (not s or (string.sub(s, 2, 17) < fence and string.sub(s, 18, 30) >= now))
+      and fence < '9007199254740992'
+      and redis.call('SET', KEYS[1], ARGV[1], 'NX', 'PX', ARGV[2]) then
+      s = '0' .. fence .. (now + ARGV[2]) .. ARGV[1] .. ' ' .. ARGV[4]
+      redis.call('SET', KEYS[2], s, 'PX', ARGV[3])
+      return fence
     end
   end
 end

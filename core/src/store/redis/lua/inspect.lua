@@ -1,23 +1,22 @@
 -- ARGV: how many waiters to list for each lock.
 -- Answers for each: {kind, fence, left, grace, claimed, profile, waiting, ms alive, profile, …} with
 -- kind 0 free, 1 ours, 2 another library's.
-local function inspect(index)
-  local s = load(index)
+local function inspect(s)
   local kind, grace, claimed, profile = 0, '0', '0', ''
   if s.t and s.v == s.t then
     kind = 1
-    grace, claimed, profile = string.match(s.m or '0 0 ', '^(%S+) (%S+) (.*)$')
+    grace, claimed, profile = string.match(s.m, '^(%S+) (%S+) (.*)$')
   elseif s.v or s.odd then
     kind = 2
   end
   local seen, waiting = { kind, s.f, left(s), tonumber(grace), tonumber(claimed), profile, 0 }, 0
-  for _, entry in ipairs(s.q and redis.call('ZRANGE', s.Q, 0, -1) or {}) do
-    local token = string.sub(entry, 27)
-    local till = tonumber(redis.call('HGET', s.H, 'a' .. token) or 0)
+  for _, entry in ipairs(s.q and call('ZRANGEBYSCORE', s.Q, 0, 0) or {}) do
+    local token = sub(entry, 27)
+    local till = tonumber(call('HGET', s.H, 'a' .. token) or 0)
     if till > now then
       waiting = waiting + 1
       if waiting <= tonumber(ARGV[1]) then
-        local waiter = redis.call('HGET', s.H, 'w' .. token) or ''
+        local waiter = call('HGET', s.H, 'w' .. token) or ''
         seen[#seen + 1] = till - now
         seen[#seen + 1] = string.match(waiter, '^%S+ %S+ %S+ (.*)$') or ''
       end
@@ -28,5 +27,5 @@ local function inspect(index)
 end
 
 local answers = {}
-for index = 1, #KEYS / 4 do answers[index] = inspect(index) end
+for index = 1, #KEYS / 4 do answers[index] = inspect(load(index)) end
 return answers

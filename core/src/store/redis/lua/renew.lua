@@ -1,28 +1,24 @@
 -- ARGV, three for each lock: token, ms to keep, ms of those beyond what the holder is told.
 -- Answers for each: 1 renewed, 2 revoked, 3 another holds it, 4 expired.
-local function renew(index)
+local function renew(s, index)
   local at = 3 * (index - 1)
   local token, span, grace = ARGV[at + 1], tonumber(ARGV[at + 2]), tonumber(ARGV[at + 3])
-  local s = load(index)
   if s.v == token then
-    local rest, old, claimed = left(s), 0, '0'
-    if s.t == token then
-      old, claimed = string.match(s.m, '^(%S+) (%S+)')
-    else
-      -- The server lost the hash; the string decides who holds the lock.
-      redis.call('HSET', s.H, 't', token, 'f', s.f)
-      s.m = '0 0 '
+    local rest = left(s)
+    if s.t ~= token then
+      -- The server lost S; the string decides who holds the lock.
+      s.t, s.m, s.till, s.changed = token, '0 0 ', now, true
     end
+    local old, claimed, profile = string.match(s.m, '^(%S+) (%S+) (.*)$')
     local told = math.max(rest - old, span - grace)
     if span > rest then
-      redis.call('PEXPIRE', s.L, span - 1)
+      call('PEXPIRE', s.L, span - 1)
       rest = span
     end
-    if claimed == '1' or rest - told ~= tonumber(old) then
-      local profile = string.match(s.m, '^%S+ %S+ (.*)$')
-      redis.call('HSET', s.H, 'm', (rest - told) .. ' 0 ' .. profile)
+    -- S is written only where it says something else, or would not outlive the tenure by much.
+    if claimed == '1' or rest - told ~= tonumber(old) or s.till + KEEP / 2 < now + rest then
+      s.m, s.till, s.changed = (rest - told) .. ' 0 ' .. profile, now + rest, true
     end
-    keep(s, rest)
     return 1
   end
   if tomb(s, token) == REVOKED then return 2 end
@@ -31,5 +27,9 @@ local function renew(index)
 end
 
 local answers = {}
-for index = 1, #KEYS / 4 do answers[index] = renew(index) end
+for index = 1, #KEYS / 4 do
+  local s = load(index)
+  answers[index] = renew(s, index)
+  save(s)
+end
 return answers
