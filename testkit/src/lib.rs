@@ -11,6 +11,7 @@ pub mod oracle;
 mod process;
 mod program;
 mod property;
+pub mod proxy;
 mod random;
 pub mod server;
 mod stepper;

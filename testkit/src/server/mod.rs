@@ -4,7 +4,7 @@
 mod certificates;
 mod daemon;
 mod nursery;
-mod ports;
+pub(crate) mod ports;
 mod programs;
 mod redis;
 mod resp;
