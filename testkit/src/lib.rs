@@ -8,6 +8,7 @@ mod folder;
 mod guarded;
 pub mod model;
 pub mod oracle;
+pub mod peer;
 mod process;
 mod program;
 mod property;
