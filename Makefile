@@ -22,6 +22,8 @@ export LEASEHOLD_PYTHON := $(VENV)/bin/python
 export LEASEHOLD_CLI := $(CARGO_TARGET_DIR)/debug/leasehold
 # Where tests find the real servers that `servers` fetched.
 export LEASEHOLD_SERVERS := $(CURDIR)/.cache/servers
+# Where they find the locks of others that `peers` made.
+export LEASEHOLD_PEERS := $(CURDIR)/.cache/peers
 # A store that the caller's shell names must not be what a test locks.
 unexport LEASEHOLD_URL
 
@@ -29,7 +31,7 @@ unexport LEASEHOLD_URL
 # it and pytest tests it.
 RUST := --workspace --exclude leasehold-python
 SUITE := scripts/suite
-SCRIPTS := scripts/preflight scripts/servers scripts/suite scripts/wasm32 .ci/run $(wildcard examples/*.sh)
+SCRIPTS := scripts/peers scripts/preflight scripts/servers scripts/suite scripts/wasm32 .ci/run $(wildcard examples/*.sh)
 
 ##@ To begin with
 
@@ -46,7 +48,7 @@ demo: build-demo python ## Python, Rust and shell contend for one lock; one is k
 .PHONY: test
 test: ## Build, run every test and the demo, and show what each suite cost
 	@$(SUITE) begin
-	@code=0; $(MAKE) --no-print-directory -k servers test-build test-rust test-python test-demo || code=$$?; \
+	@code=0; $(MAKE) --no-print-directory -k servers peers test-build test-rust test-python test-demo || code=$$?; \
 	  $(SUITE) end || code=$$?; exit $$code
 
 .PHONY: check
@@ -115,12 +117,16 @@ servers: ## Fetch the real servers that tests run against
 	  $(SUITE) run $$server --absent 2 -- scripts/servers $(LEASEHOLD_SERVERS) $$server || code=$$?; \
 	done; exit $$code
 
+.PHONY: peers
+peers: ## Fetch and build the locks of others that tests run against
+	@$(SUITE) run peers --absent 2 -- scripts/peers $(LEASEHOLD_PEERS) python node go rust jvm
+
 .PHONY: test-build
 test-build: preflight $(VENV)/ready
 	@$(SUITE) run build -- $(MAKE) --no-print-directory build python
 
 .PHONY: test-rust
-test-rust: servers test-build ## Test the Rust crates, the command and the examples
+test-rust: servers peers test-build ## Test the Rust crates, the command and the examples
 	@$(SUITE) run rust -- cargo test $(RUST) --no-fail-fast -- --show-output
 
 .PHONY: test-python

@@ -157,7 +157,8 @@ def main() -> None:
     libraries = {"redis-py": RedisPy, "python-redis-lock": PythonRedisLock, "pottery": Pottery}
     library, url = sys.argv[1:]
     make = libraries[library]
-    client = redis.Redis.from_url(url)
+    # Without its limit on the time that an answer takes, 5 s: python-redis-lock waits in BLPOP.
+    client = redis.Redis.from_url(url, socket_timeout=None)
     client.ping()
     peer: Peer = make(client)
     print(f"ready {version(make.package)}", flush=True)

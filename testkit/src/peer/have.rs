@@ -1,5 +1,5 @@
-//! Where the peers' programs are: made by scripts/peers, which does nothing where they are there
-//! already, so that a test run by hand never meets an old one.
+//! Where the peers' programs are: in the folder that `LEASEHOLD_PEERS` names, as `make` has it; else
+//! scripts/peers makes them, and does nothing where they are made already from the same sources.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -14,9 +14,15 @@ pub(super) fn have(language: &'static str) -> Result<PathBuf, String> {
 }
 
 fn provide(language: &str) -> Result<PathBuf, String> {
+    if let Some(cache) = std::env::var_os("LEASEHOLD_PEERS").filter(|folder| !folder.is_empty()) {
+        let folder = Path::new(&cache).join(language);
+        let found = folder.join("peer").is_file();
+        return found.then_some(folder).ok_or_else(|| {
+            format!("LEASEHOLD_PEERS has no {language}: scripts/peers could not get it")
+        });
+    }
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-    let cache = std::env::var_os("LEASEHOLD_PEERS").filter(|folder| !folder.is_empty());
-    let cache = cache.map_or_else(|| root.join(".cache/peers"), PathBuf::from);
+    let cache = root.join(".cache/peers");
     let done = Command::new(root.join("scripts/peers"))
         .arg(&cache)
         .arg(language)

@@ -161,6 +161,28 @@ impl Library {
         key.strip_prefix(self.prefix)
     }
 
+    /// The list or channel by which its waiters are told that `name` is free.
+    #[must_use]
+    pub fn bell(&self, name: &str) -> Option<String> {
+        match self.wakes {
+            Wakes::Poll(_) => None,
+            Wakes::List(prefix) => Some(format!("{prefix}{name}")),
+            // So that key and channel are in one slot of a cluster, unless the name saw to that.
+            Wakes::Channel(prefix) if name.contains('{') => Some(format!("{prefix}{name}")),
+            Wakes::Channel(prefix) => Some(format!("{prefix}{{{name}}}")),
+        }
+    }
+
+    /// How soon after a release that rings no bell a waiter tries again; none where it may wait
+    /// until its own time is over.
+    #[must_use]
+    pub fn poll(&self) -> Option<Duration> {
+        match self.wakes {
+            Wakes::Poll(poll) => Some(poll),
+            Wakes::List(_) | Wakes::Channel(_) => None,
+        }
+    }
+
     /// A process with this library, connected to `url`.
     ///
     /// # Errors

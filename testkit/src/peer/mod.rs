@@ -3,6 +3,12 @@
 mod have;
 mod library;
 mod process;
+mod raw;
+mod trial;
+mod watch;
 
 pub use library::{ALL, Layout, Library, Wakes};
 pub use process::{Outcome, Peer, Released, Want};
+pub use raw::Raw;
+pub use trial::on_peers;
+pub use watch::Watch;

@@ -19,9 +19,7 @@ struct Peer {
 impl Peer {
     async fn obey(&mut self, words: &[&str]) -> Result<&'static str, Failure> {
         match words {
-            ["acquire", name, ttl, wait] => {
-                self.acquire(name, millis(ttl)?, millis(wait)?).await
-            }
+            ["acquire", name, ttl, wait] => self.acquire(name, millis(ttl)?, millis(wait)?).await,
             ["acquire", ..] => Err("rslock has no renewal of its own".into()),
             ["release"] => {
                 self.lock.take().ok_or("nothing was acquired")?.release().await;
@@ -73,7 +71,9 @@ fn millis(text: &str) -> Result<Duration, Failure> {
 
 /// The version that was built, from its own lock file.
 fn version() -> &'static str {
-    let (_, rest) = include_str!("../Cargo.lock").split_once("name = \"rslock\"\nversion = \"").unwrap_or_default();
+    let (_, rest) = include_str!("../Cargo.lock")
+        .split_once("name = \"rslock\"\nversion = \"")
+        .unwrap_or_default();
     rest.split('"').next().unwrap_or_default()
 }
 
