@@ -28,8 +28,8 @@ const ROUNDING: Duration = Duration::from_millis(20);
 const NAME: &str = "contended";
 /// How often each contender of a mix holds the lock.
 const SECTIONS: usize = 8;
-/// How often it looks meanwhile whether it is alone.
-const LOOKS: usize = 10;
+/// For how long it looks each time whether it is alone: longer than it takes that another tries.
+const HOLD: Duration = Duration::from_millis(30);
 
 type Case = (&'static str, fn(&Library) -> bool, fn(&RedisServer, &'static Library));
 
@@ -73,7 +73,10 @@ fn main() {
     }));
     let layouts = vec![Library::of("redis-py"), Library::of("redisson")];
     trials.push(trial("layouts::refuse_each_other", layouts, layouts_refuse_each_other));
-    libtest_mimic::run(&Arguments::from_args(), trials).exit();
+    let mut arguments = Arguments::from_args();
+    // They wait most of the time, for expiries and for peers that poll.
+    arguments.test_threads.get_or_insert(6);
+    libtest_mimic::run(&arguments, trials).exit();
 }
 
 fn trial(
@@ -283,7 +286,8 @@ fn contend(server: &RedisServer, peer: &mut Peer, key: &str, folder: &Path, who:
         // None of them has a fence: the time takes its place.
         let section = log.enter(boot_nanos()).expect("a log");
         let token = token(server, library, key);
-        for _ in 0..LOOKS {
+        let until = boot_nanos() + HOLD.as_nanos() as u64;
+        while boot_nanos() < until {
             assert_eq!(self::token(server, library, key), token, "{who} was not alone");
         }
         section.leave().expect("a log");
