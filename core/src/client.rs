@@ -9,6 +9,7 @@ use crate::kinds::Lock;
 use crate::options::REQUEST_TIMEOUT;
 use crate::runtime::{Runtime, within};
 use crate::store::{self, Capabilities, Evict, Evicted, LockView, Query, Store};
+use crate::sys::Sys;
 use crate::sys::fork::{Inherited, PerProcess};
 use crate::url::StoreUrl;
 use crate::wait::{Attempt, Desk};
@@ -27,6 +28,8 @@ struct Shared {
     defaults: LockOptions,
     language: &'static str,
     runtime: Option<Arc<Runtime>>,
+    #[cfg(feature = "native")]
+    io: Option<tokio::runtime::Handle>,
     live: PerProcess<Live>,
     closed: AtomicBool,
 }
@@ -54,6 +57,12 @@ pub struct ClientOptions {
     pub language: Option<&'static str>,
     /// A runtime of its own. Default: the process's shared one.
     pub runtime: Option<Arc<Runtime>>,
+    /// The tokio runtime that drives the connection for requests: the caller's own saves a thread
+    /// hop with each answer. It must have I/O enabled; while it is blocked, so are acquire and
+    /// release, but never renewal, which stays on leasehold's lease thread. Default: leasehold's
+    /// pool. Of no effect for the embedded stores.
+    #[cfg(feature = "native")]
+    pub io: Option<tokio::runtime::Handle>,
 }
 
 impl Client {
@@ -103,6 +112,8 @@ impl Client {
                 defaults: options.defaults,
                 language: options.language.unwrap_or("rust"),
                 runtime: options.runtime,
+                #[cfg(feature = "native")]
+                io: options.io,
                 live: PerProcess::new(),
                 closed: AtomicBool::new(false),
             }),
@@ -240,7 +251,7 @@ impl Client {
             };
             runtime.reaper.start();
             let store = match &self.shared.source {
-                Source::Url(url) => store::open(url, &runtime.sys)?,
+                Source::Url(url) => store::open(url, &self.shared.store_sys(&runtime.sys))?,
                 Source::Given(store) if store.forked() => {
                     return Err(Error::new(
                         ErrorKind::Forked,
@@ -255,6 +266,21 @@ impl Client {
             runtime.adopt(&desk);
             Ok(Live { runtime, desk, host: host_name(), pid: process_id() })
         })
+    }
+}
+
+impl Shared {
+    #[cfg(feature = "native")]
+    fn store_sys(&self, sys: &Sys) -> Sys {
+        match &self.io {
+            Some(io) => sys.hosted(io.clone()),
+            None => sys.clone(),
+        }
+    }
+
+    #[cfg(not(feature = "native"))]
+    fn store_sys(&self, sys: &Sys) -> Sys {
+        sys.clone()
     }
 }
 

@@ -123,6 +123,7 @@ impl Attempt {
         if let Some(stop) = stop {
             stop();
         }
+        self.done.hand_over();
     }
 
     /// The lease, once the outcome is `Held`.

@@ -1,13 +1,15 @@
-//! A piece of work under way on our runtime, in the three ways a language can wait for it: block in
-//! slices, be called back, or poll.
+//! A piece of work under way, in the three ways a language can wait for it: block in slices, be
+//! called back, or poll.
 //!
 //! The work's first step runs in the calling thread: what is known at once (an uncontended local
-//! lock) costs no thread hop, and the callback is then not needed at all.
+//! lock) costs no thread hop, and the callback is then not needed at all. A caller that blocks goes
+//! on with it in its own thread; only one that doesn't has it moved to our runtime. The trap: work
+//! that nobody polls stands still, so whoever stops blocking without a result hands it over.
 
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll, Waker};
+use std::task::Poll;
 use std::time::Duration;
 
 use leasehold::sys::fork::Inherited;
@@ -15,9 +17,10 @@ use leasehold::sys::fork::Inherited;
 use crate::ErrorInfo;
 
 type Callback = Box<dyn FnOnce() + Send>;
+type Work<T> = Pin<Box<dyn Future<Output = Result<T, ErrorInfo>> + Send>>;
 
 /// Work that yields a `T` or an error.
-pub struct Pending<T>(Inherited<Arc<Inner<T>>>);
+pub struct Pending<T: Clone + Send + 'static>(Inherited<Arc<Inner<T>>>);
 
 struct Inner<T> {
     state: Mutex<State<T>>,
@@ -27,25 +30,23 @@ struct Inner<T> {
 struct State<T> {
     result: Option<Result<T, ErrorInfo>>,
     callbacks: Vec<Callback>,
+    /// While no thread and no runtime has it.
+    work: Option<Work<T>>,
+    /// Someone wants the result and doesn't block for it.
+    hand_over: bool,
 }
 
 impl<T: Clone + Send + 'static> Pending<T> {
     /// Starts `work`.
     pub(crate) fn start(work: impl Future<Output = Result<T, ErrorInfo>> + Send + 'static) -> Self {
-        let state = State { result: None, callbacks: Vec::new() };
-        let inner = Arc::new(Inner { state: Mutex::new(state), bell: Condvar::new() });
-        let mut work: Pin<Box<dyn Future<Output = _> + Send>> = Box::pin(work);
-        match work.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
-            Poll::Ready(result) => inner.finish(result),
-            Poll::Pending => {
-                let finish = Finish(Some(Arc::clone(&inner)));
-                let spawned = leasehold::runtime::spawn(async move { finish.with(work.await) });
-                if let Err(error) = spawned {
-                    inner.finish(Err(error.into()));
-                }
-            }
-        }
-        Self(Inherited::new(inner))
+        let mut work: Work<T> = Box::pin(work);
+        let (result, work) = match leasehold::runtime::poll_undecided(&mut work) {
+            Poll::Ready(result) => (Some(result), None),
+            Poll::Pending => (None, Some(work)),
+        };
+        let state = State { result, callbacks: Vec::new(), work, hand_over: false };
+        let inner = Inner { state: Mutex::new(state), bell: Condvar::new() };
+        Self(Inherited::new(Arc::new(inner)))
     }
 
     /// The result, if the work is done.
@@ -54,6 +55,7 @@ impl<T: Clone + Send + 'static> Pending<T> {
         if self.0.forked() {
             return Some(Err(ErrorInfo::forked("the pending call")));
         }
+        self.hand_over();
         self.0.state().result.clone()
     }
 
@@ -64,9 +66,13 @@ impl<T: Clone + Send + 'static> Pending<T> {
         if self.0.forked() {
             return self.result();
         }
-        let state = self.0.state();
+        let mut state = self.0.state();
         if state.result.is_some() {
             return state.result.clone();
+        }
+        if let Some(work) = state.work.take() {
+            drop(state);
+            return self.go_on(work, slice);
         }
         let waited = self.0.bell.wait_timeout_while(state, slice, |state| state.result.is_none());
         let (state, _) = waited.unwrap_or_else(PoisonError::into_inner);
@@ -80,10 +86,63 @@ impl<T: Clone + Send + 'static> Pending<T> {
             let mut state = self.0.state();
             if state.result.is_none() {
                 state.callbacks.push(Box::new(callback));
+                drop(state);
+                self.hand_over();
                 return;
             }
         }
         callback();
+    }
+
+    /// Has our runtime go on with the work, where a thread doesn't.
+    pub(crate) fn hand_over(&self) {
+        if self.0.forked() {
+            return;
+        }
+        let work = {
+            let mut state = self.0.state();
+            state.hand_over = true;
+            state.work.take()
+        };
+        if let Some(work) = work {
+            self.spawn(work);
+        }
+    }
+
+    /// Goes on with `work` in this thread.
+    fn go_on(&self, work: Work<T>, slice: Duration) -> Option<Result<T, ErrorInfo>> {
+        let mut finish = Finish::new(Arc::clone(&self.0), work);
+        if let Some(result) = leasehold::runtime::block_on_for(finish.work(), slice) {
+            finish.with(result.clone());
+            return Some(result);
+        }
+        let work = finish.put_down();
+        let mut state = self.0.state();
+        if !state.hand_over {
+            state.work = Some(work);
+            return None;
+        }
+        drop(state);
+        self.spawn(work);
+        None
+    }
+
+    fn spawn(&self, work: Work<T>) {
+        let mut finish = Finish::new(Arc::clone(&self.0), work);
+        let spawned = leasehold::runtime::spawn(async move {
+            let result = finish.work().await;
+            finish.with(result);
+        });
+        if let Err(error) = spawned {
+            self.0.finish(Err(error.into()));
+        }
+    }
+}
+
+impl<T: Clone + Send + 'static> Drop for Pending<T> {
+    fn drop(&mut self) {
+        // What was started is finished, whether or not anyone waits: a release, for one.
+        self.hand_over();
     }
 }
 
@@ -108,19 +167,34 @@ impl<T> Inner<T> {
 }
 
 /// Finishes the work even when it panics or its runtime goes away: nobody may wait for ever.
-struct Finish<T>(Option<Arc<Inner<T>>>);
+struct Finish<T>(Option<(Arc<Inner<T>>, Work<T>)>);
 
 impl<T> Finish<T> {
+    fn new(inner: Arc<Inner<T>>, work: Work<T>) -> Self {
+        Self(Some((inner, work)))
+    }
+
+    fn work(&mut self) -> &mut Work<T> {
+        // Taken only by those who consume it.
+        &mut self.0.as_mut().expect("the work is here until it is finished").1
+    }
+
     fn with(mut self, result: Result<T, ErrorInfo>) {
-        if let Some(inner) = self.0.take() {
+        if let Some((inner, work)) = self.0.take() {
+            drop(work);
             inner.finish(result);
         }
+    }
+
+    fn put_down(mut self) -> Work<T> {
+        self.0.take().expect("the work is here until it is finished").1
     }
 }
 
 impl<T> Drop for Finish<T> {
     fn drop(&mut self) {
-        if let Some(inner) = self.0.take() {
+        if let Some((inner, work)) = self.0.take() {
+            drop(work);
             let bug = leasehold::Error::new(
                 leasehold::ErrorKind::Internal,
                 "the call ended without a result: it panicked, or the runtime was stopped",

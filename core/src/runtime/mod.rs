@@ -9,6 +9,8 @@ mod shared;
 mod state;
 #[cfg(feature = "native")]
 mod threads;
+#[cfg(feature = "native")]
+mod timers;
 mod within;
 
 #[cfg(feature = "native")]

@@ -1,15 +1,13 @@
 //! The two tokio runtimes: a pool for store traffic, and the lease thread, where nothing of the
 //! user's and no store traffic can delay a renewal or the news of a loss.
 
-use std::future::Future;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use tokio::runtime::{Builder, Handle, Runtime};
 
-use crate::sys::{BootClock, BootTime, BoxFuture, Clock, Executor, OsRandom, Sys};
+use super::timers::Timers;
+use crate::sys::{BootClock, BootTime, BoxFuture, Executor, OsRandom, Sys};
 use crate::{Error, ErrorKind, Result};
 
 /// tokio's clock stops while the machine is suspended: never sleep longer than this in one go, so
@@ -21,10 +19,13 @@ const IO_NAP: Duration = Duration::from_secs(60);
 pub(crate) struct Threads {
     io: Runtime,
     lease: Handle,
+    io_timers: Arc<Timers>,
+    lease_timers: Arc<Timers>,
 }
 
 impl Threads {
     /// Starts both.
+    #[allow(clippy::disallowed_methods, reason = "the one implementation of spawning")]
     pub(crate) fn start() -> Result<Self> {
         let failed = |cause| {
             Error::new(ErrorKind::Internal, "the background threads could not be started")
@@ -39,9 +40,11 @@ impl Threads {
             .map_err(failed)?;
         let lease = Builder::new_current_thread().enable_all().build().map_err(failed)?;
         let handle = lease.handle().clone();
-        crate::sys::thread("leasehold-lease", move || lease.block_on(std::future::pending::<()>()))
-            .map_err(failed)?;
-        Ok(Self { io, lease: handle })
+        let (io_timers, lease_timers) = (Arc::<Timers>::default(), Arc::<Timers>::default());
+        io.spawn(Arc::clone(&io_timers).run(IO_NAP));
+        let timers = Arc::clone(&lease_timers).run(LEASE_NAP);
+        crate::sys::thread("leasehold-lease", move || lease.block_on(timers)).map_err(failed)?;
+        Ok(Self { io, lease: handle, io_timers, lease_timers })
     }
 
     #[cfg_attr(not(feature = "sqlite"), allow(dead_code, reason = "for a store with sockets"))]
@@ -62,36 +65,10 @@ impl Executor for Threads {
     }
 
     fn sleep_until(&self, until: BootTime) -> BoxFuture<'static, ()> {
-        // The lease thread keeps its own time: the pool's timer may be starved.
+        // The lease thread keeps its own time: the pool's may be starved.
         let on_lease = Handle::try_current().is_ok_and(|here| here.id() == self.lease.id());
-        let (handle, nap) =
-            if on_lease { (&self.lease, LEASE_NAP) } else { (self.io.handle(), IO_NAP) };
-        let sleep = async move {
-            loop {
-                let left = until.since(BootClock.now());
-                if left.is_zero() {
-                    return;
-                }
-                tokio::time::sleep(left.min(nap)).await;
-            }
-        };
-        Box::pin(InContext { handle: handle.clone(), future: Box::pin(sleep) })
-    }
-}
-
-/// Polls a future inside a runtime's context, whichever executor polls it: our callers may be on
-/// any, or on none.
-struct InContext {
-    handle: Handle,
-    future: BoxFuture<'static, ()>,
-}
-
-impl Future for InContext {
-    type Output = ();
-    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
-        let this = &mut *self;
-        let _guard = this.handle.enter();
-        this.future.as_mut().poll(context)
+        let timers = if on_lease { &self.lease_timers } else { &self.io_timers };
+        Box::pin(timers.sleep_until(until))
     }
 }
 

@@ -63,6 +63,14 @@ impl Sys {
         span.mul_f64(0.9 + 0.2 * share)
     }
 
+    /// The same, with background tasks run on `runtime`.
+    #[cfg(feature = "native")]
+    #[must_use]
+    pub(crate) fn hosted(&self, runtime: tokio::runtime::Handle) -> Self {
+        let executor = Arc::new(Hosted { runtime, rest: Arc::clone(&self.executor) });
+        Self { executor, ..self.clone() }
+    }
+
     /// Runs `task` in the background.
     pub fn spawn(&self, task: super::BoxFuture<'static, ()>) {
         self.executor.spawn(task);
@@ -83,6 +91,29 @@ impl Sys {
     #[must_use]
     pub fn clock(&self) -> Arc<dyn Clock> {
         Arc::clone(&self.clock)
+    }
+}
+
+/// An executor with a runtime of the caller's for its background tasks.
+#[cfg(feature = "native")]
+struct Hosted {
+    runtime: tokio::runtime::Handle,
+    rest: Arc<dyn Executor>,
+}
+
+#[cfg(feature = "native")]
+impl Executor for Hosted {
+    #[allow(clippy::disallowed_methods, reason = "one implementation of spawning")]
+    fn spawn(&self, task: super::BoxFuture<'static, ()>) {
+        self.runtime.spawn(task);
+    }
+
+    fn spawn_lease(&self, task: super::BoxFuture<'static, ()>) {
+        self.rest.spawn_lease(task);
+    }
+
+    fn sleep_until(&self, until: BootTime) -> super::BoxFuture<'static, ()> {
+        self.rest.sleep_until(until)
     }
 }
 

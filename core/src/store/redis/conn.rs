@@ -29,6 +29,9 @@ use crate::{Error, ErrorKind, Result};
 /// connection is given up, for another may get through.
 const SILENCE: Duration = Duration::from_millis(1500);
 
+/// With more requests than this under way, one more is sent by the driver, with those that follow.
+const DIRECT: usize = 3;
+
 /// How long after a waiter was queued its grant may come, without another word from it.
 #[cfg(feature = "native")]
 const LISTENING: Duration = Duration::from_secs(3);
@@ -52,6 +55,9 @@ pub(super) struct Conn {
 #[derive(Default)]
 struct Pipe {
     due: VecDeque<Due>,
+    /// What is to be sent, and whether someone is about to.
+    out: Vec<u8>,
+    writing: bool,
     heard_at: BootTime,
     dead: Option<String>,
     reader: Reader,
@@ -103,24 +109,44 @@ impl Conn {
     pub(super) fn request(self: &Arc<Self>, bytes: &[u8]) -> Reply {
         let (reply, answer) = oneshot::channel();
         let sent = self.sys.now();
-        let failed = {
+        {
             let mut pipe = self.pipe();
-            match &pipe.dead {
-                Some(why) => {
-                    let _ = reply.send(Err(lost(why)));
-                    None
-                }
-                None => {
-                    pipe.due.push_back(Due { sent, reply });
-                    // Under the mutex: the order of the bytes is the order of the replies.
-                    self.link.send(bytes).err()
+            if let Some(why) = &pipe.dead {
+                let _ = reply.send(Err(lost(why)));
+            } else {
+                pipe.due.push_back(Due { sent, reply });
+                // With the reply's place: the order of the bytes is the order of the replies.
+                pipe.out.extend_from_slice(bytes);
+                if pipe.driven() && pipe.due.len() > DIRECT {
+                    // Many at once: the driver sends them together.
+                    drop(pipe);
+                    self.nudge.notify_one();
+                } else if !pipe.writing {
+                    self.write(pipe);
                 }
             }
-        };
-        if let Some(cause) = failed {
-            self.fail(&cause.to_string());
         }
         Reply { conn: Arc::clone(self), answer, done: false }
+    }
+
+    /// Sends what is to be sent, also what others add meanwhile; outside the mutex, for they and the
+    /// reader want it.
+    fn write<'a>(&'a self, mut pipe: MutexGuard<'a, Pipe>) {
+        pipe.writing = true;
+        while !pipe.out.is_empty() && pipe.dead.is_none() {
+            let mut bytes = std::mem::take(&mut pipe.out);
+            drop(pipe);
+            let sent = self.link.send(&bytes);
+            if let Err(cause) = sent {
+                self.fail(&cause.to_string());
+            }
+            bytes.clear();
+            pipe = self.pipe();
+            if pipe.out.capacity() == 0 {
+                pipe.out = bytes;
+            }
+        }
+        pipe.writing = false;
     }
 
     /// Gives the connection up.
@@ -150,7 +176,11 @@ impl Conn {
                 if let Some(why) = &pipe.dead {
                     return why.clone();
                 }
-                pipe.reader == Reader::Driver
+                let driving = pipe.driven();
+                if !pipe.out.is_empty() && !pipe.writing {
+                    self.write(pipe);
+                }
+                driving
             };
             if !driving {
                 self.link.rest();
@@ -271,8 +301,12 @@ impl Conn {
     }
 }
 
-#[cfg(feature = "native")]
 impl Pipe {
+    fn driven(&self) -> bool {
+        self.reader == Reader::Driver
+    }
+
+    #[cfg(feature = "native")]
     fn listening(&self, now: BootTime) -> bool {
         self.queued_at.is_some_and(|at| now.since(at) < LISTENING)
     }

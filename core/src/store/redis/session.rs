@@ -148,6 +148,7 @@ impl Inner {
     fn start(self: &Arc<Self>) {
         let inner = Arc::clone(self);
         self.spawn(Box::pin(async move {
+            let mut gone = Gone { inner: Arc::clone(&inner), conn: None, armed: true };
             let limit = inner.sys.now() + CONNECT_TIMEOUT;
             let connected = match within(&inner.sys, limit, inner.connect()).await {
                 Some(result) => result,
@@ -156,6 +157,7 @@ impl Inner {
                     format!("{} did not answer in time", inner.settings.shown),
                 )),
             };
+            gone.armed = false;
             inner.settle(connected);
         }));
     }
@@ -195,7 +197,10 @@ impl Inner {
         let conn = Arc::new(Conn::new(link, self.sys.clone(), ear));
         let (driven, inner) = (Arc::clone(&conn), Arc::clone(self));
         self.spawn(Box::pin(async move {
+            let conn = Some(Arc::clone(&driven));
+            let mut gone = Gone { inner: Arc::clone(&inner), conn, armed: true };
             let why = driven.drive().await;
+            gone.armed = false;
             tracing::debug!(why, "connection to Redis lost");
             inner.listener.lost();
         }));
@@ -235,6 +240,30 @@ impl Inner {
             }
         }
         Ok(())
+    }
+}
+
+/// A task of the session's that may be dropped: it runs on the caller's runtime where the caller
+/// asked for that, and nobody may wait for what such a task would have done.
+struct Gone {
+    inner: Arc<Inner>,
+    conn: Option<Arc<Conn>>,
+    armed: bool,
+}
+
+impl Drop for Gone {
+    fn drop(&mut self) {
+        if !self.armed {
+            return;
+        }
+        let why = "the runtime that drives the connection was shut down";
+        match &self.conn {
+            Some(conn) => {
+                conn.fail(why);
+                self.inner.listener.lost();
+            }
+            None => self.inner.settle(Err(Error::new(ErrorKind::StoreUnavailable, why))),
+        }
     }
 }
 
