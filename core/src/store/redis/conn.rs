@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use tokio::sync::{Notify, oneshot};
 
-use super::link::Link;
+use super::link::{Link, Purpose};
 use super::resp::{self, Value};
 #[cfg(feature = "native")]
 use crate::runtime;
@@ -31,6 +31,10 @@ const SILENCE: Duration = Duration::from_millis(1500);
 
 /// With more requests than this under way, one more is sent by the driver, with those that follow.
 const DIRECT: usize = 3;
+
+/// The same where the answer is to a renewal. The network may have forgotten the connection, and a
+/// short lease has the time to find out once, not twice.
+const RENEWAL_SILENCE: Duration = Duration::from_millis(250);
 
 /// How long after a waiter was queued its grant may come, without another word from it.
 #[cfg(feature = "native")]
@@ -49,6 +53,7 @@ pub(super) struct Conn {
     pipe: Mutex<Pipe>,
     inbound: Mutex<Vec<u8>>,
     ear: Option<Arc<dyn Ear>>,
+    silence: Duration,
     nudge: Notify,
 }
 
@@ -91,9 +96,18 @@ enum Event {
 }
 
 impl Conn {
-    pub(super) fn new(link: Arc<dyn Link>, sys: Sys, ear: Option<Arc<dyn Ear>>) -> Self {
+    pub(super) fn new(
+        link: Arc<dyn Link>,
+        purpose: Purpose,
+        sys: Sys,
+        ear: Option<Arc<dyn Ear>>,
+    ) -> Self {
         let (pipe, inbound, nudge) = (Mutex::default(), Mutex::default(), Notify::new());
-        Self { link, sys, pipe, inbound, ear, nudge }
+        let silence = match purpose {
+            Purpose::Requests => SILENCE,
+            Purpose::Renewal => RENEWAL_SILENCE,
+        };
+        Self { link, sys, pipe, inbound, ear, silence, nudge }
     }
 
     /// Whether it can still be used.
@@ -254,7 +268,7 @@ impl Conn {
         let silent = {
             let pipe = self.pipe();
             pipe.due.front().is_some_and(|due| {
-                now.since(due.sent) >= SILENCE && now.since(pipe.heard_at) >= SILENCE
+                now.since(due.sent) >= self.silence && now.since(pipe.heard_at) >= self.silence
             })
         };
         if silent {

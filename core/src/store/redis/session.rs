@@ -19,6 +19,9 @@ use crate::{Error, ErrorKind, Result};
 
 /// How long one attempt to connect may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(4);
+/// The least that an attempt to connect for renewals gets, where the last one was quick. A network
+/// that swallows the first packet must not cost a short lease the time that it has left.
+const QUICK_TIMEOUT: Duration = Duration::from_millis(500);
 const FIRST_PAUSE: Duration = Duration::from_millis(20);
 const LAST_PAUSE: Duration = Duration::from_secs(1);
 
@@ -51,6 +54,8 @@ struct Inner {
 struct State {
     at: At,
     pause: Duration,
+    /// How long the next attempt to connect may take.
+    patience: Duration,
 }
 
 enum At {
@@ -74,7 +79,7 @@ impl Session {
             why: None,
             kind: ErrorKind::StoreUnavailable,
         };
-        let state = Mutex::new(State { at, pause: FIRST_PAUSE });
+        let state = Mutex::new(State { at, pause: FIRST_PAUSE, patience: CONNECT_TIMEOUT });
         let changed = Notify::new();
         let inner = Inner { dial, purpose, sys, settings, channel, listener, state, changed };
         Self { inner: Arc::new(inner) }
@@ -149,7 +154,8 @@ impl Inner {
         let inner = Arc::clone(self);
         self.spawn(Box::pin(async move {
             let mut gone = Gone { inner: Arc::clone(&inner), conn: None, armed: true };
-            let limit = inner.sys.now() + CONNECT_TIMEOUT;
+            let began = inner.sys.now();
+            let limit = began + inner.state().patience;
             let connected = match within(&inner.sys, limit, inner.connect()).await {
                 Some(result) => result,
                 None => Err(Error::new(
@@ -158,11 +164,11 @@ impl Inner {
                 )),
             };
             gone.armed = false;
-            inner.settle(connected);
+            inner.settle(connected, inner.sys.now().since(began));
         }));
     }
 
-    fn settle(&self, connected: Result<Arc<Conn>>) {
+    fn settle(&self, connected: Result<Arc<Conn>>, took: Duration) {
         let mut unwanted = None;
         {
             let mut state = self.state();
@@ -172,6 +178,9 @@ impl Inner {
                 Ok(conn) => {
                     state.at = At::Live(conn);
                     state.pause = FIRST_PAUSE;
+                    if self.purpose == Purpose::Renewal {
+                        state.patience = (took * 10).clamp(QUICK_TIMEOUT, CONNECT_TIMEOUT);
+                    }
                 }
                 Err(_) if closed => {}
                 Err(error) => {
@@ -182,6 +191,7 @@ impl Inner {
                     let not_before = self.sys.now() + self.sys.jitter(state.pause);
                     state.at = At::Idle { not_before, why: Some(why), kind: error.kind() };
                     state.pause = (state.pause * 2).min(LAST_PAUSE);
+                    state.patience = (state.patience * 2).min(CONNECT_TIMEOUT);
                 }
             }
         }
@@ -194,7 +204,7 @@ impl Inner {
     async fn connect(self: &Arc<Self>) -> Result<Arc<Conn>> {
         let link = self.dial.dial(self.purpose).await?;
         let ear = self.channel.as_ref().and_then(|_| self.listener.ear());
-        let conn = Arc::new(Conn::new(link, self.sys.clone(), ear));
+        let conn = Arc::new(Conn::new(link, self.purpose, self.sys.clone(), ear));
         let (driven, inner) = (Arc::clone(&conn), Arc::clone(self));
         self.spawn(Box::pin(async move {
             let conn = Some(Arc::clone(&driven));
@@ -262,7 +272,10 @@ impl Drop for Gone {
                 conn.fail(why);
                 self.inner.listener.lost();
             }
-            None => self.inner.settle(Err(Error::new(ErrorKind::StoreUnavailable, why))),
+            None => {
+                let error = Error::new(ErrorKind::StoreUnavailable, why);
+                self.inner.settle(Err(error), Duration::ZERO);
+            }
         }
     }
 }
