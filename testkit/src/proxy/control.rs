@@ -5,7 +5,7 @@ use std::io::{Read, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpStream};
 use std::os::unix::net::UnixStream;
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::sync::{Arc, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use super::engine::{Bell, Engine, Order, listen};
@@ -23,7 +23,8 @@ pub struct Proxy {
     wake: UnixStream,
     orders: Sender<Order>,
     bell: Arc<Bell>,
-    ended: Receiver<()>,
+    // In a mutex so that threads may share the proxy.
+    ended: Mutex<Receiver<()>>,
 }
 
 impl Proxy {
@@ -52,7 +53,7 @@ impl Proxy {
             engine.run();
         })
         .expect("a thread");
-        Self { port, wake, orders, bell, ended }
+        Self { port, wake, orders, bell, ended: Mutex::new(ended) }
     }
 
     /// Where it listens.
@@ -230,7 +231,7 @@ impl Drop for Proxy {
         if self.orders.send(order).is_ok() {
             let _ = (&self.wake).write(&[0]);
             // Until its port and connections are gone.
-            let _ = self.ended.recv();
+            let _ = self.ended.get_mut().unwrap_or_else(PoisonError::into_inner).recv();
         }
     }
 }
