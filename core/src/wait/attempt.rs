@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::desk::{Desk, Outcome, settle};
+use super::desk::{Desk, Outcome, SILENCE, settle};
 use crate::options::{CLAIM, LockOptions, Patience, REQUEST_TIMEOUT, TOMBSTONE, grace};
 use crate::runtime::{Burial, Runtime, within};
 use crate::store::{Answer, Ask, Cancel, Hold, How, Kind};
@@ -15,6 +15,8 @@ use crate::{Error, ErrorKind, Lease, Name, Profile, Result};
 
 /// A hand-off is given to the user at once only with this much belief left.
 const ENOUGH: Duration = Duration::from_millis(500);
+/// Before a confirmation that failed is asked for again. Much shorter than a claim.
+const AGAIN: Duration = Duration::from_millis(50);
 
 /// What is asked for.
 pub(crate) struct Request {
@@ -52,6 +54,8 @@ impl Attempt {
         };
         let mut unsure = Unsure::new(&self, &ask);
         let mut strays = false;
+        // When a grant came that needs to be confirmed.
+        let mut handed_at = None;
         let (fence, deadline, claimed) = loop {
             match self.ask(&ask, give_up).await {
                 Ok(Some(Outcome::Granted { fence, deadline, claimed, stray })) => {
@@ -71,6 +75,16 @@ impl Attempt {
                         }
                         unsure = self.start_over(&mut ask);
                     }
+                    handed_at = Some(sys.now());
+                }
+                // As with a heartbeat: a waiter outlives the loss of a connection.
+                Err(error)
+                    if error.kind() == ErrorKind::StoreUnavailable
+                        && handed_at.is_some_and(|at| sys.now().since(at) < SILENCE) =>
+                {
+                    tracing::debug!(name = %ask.name, %error, "confirmation failed; trying again");
+                    strays = true;
+                    sys.sleep_until(sys.now() + sys.jitter(AGAIN)).await;
                 }
                 // Its tenure ended before the attempt knew of it: a slept-through claim.
                 Ok(Some(Outcome::Refused(error))) if error.kind() == ErrorKind::Cancelled => {

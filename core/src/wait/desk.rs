@@ -18,7 +18,7 @@ const BATCH: usize = 500;
 /// Heartbeats are moved up to this much later, so that they share a request.
 const GRID: Duration = Duration::from_millis(50);
 /// A waiter gives up on a store that has not answered it for this long.
-const SILENCE: Duration = Duration::from_secs(15);
+pub(super) const SILENCE: Duration = Duration::from_secs(15);
 
 /// What a wait came to.
 #[derive(Debug)]
