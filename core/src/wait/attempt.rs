@@ -15,8 +15,10 @@ use crate::{Error, ErrorKind, Lease, Name, Profile, Result};
 
 /// A hand-off is given to the user at once only with this much belief left.
 const ENOUGH: Duration = Duration::from_millis(500);
-/// Before a confirmation that failed is asked for again. Much shorter than a claim.
+/// Before an ask whose connection was lost is repeated. Much shorter than a claim.
 const AGAIN: Duration = Duration::from_millis(50);
+/// An ask that failed later than this met more than a connection that an idle hour had ended.
+const AT_ONCE: Duration = Duration::from_secs(1);
 
 /// What is asked for.
 pub(crate) struct Request {
@@ -55,8 +57,10 @@ impl Attempt {
         let mut unsure = Unsure::new(&self, &ask);
         let mut strays = false;
         // When a grant came that needs to be confirmed.
-        let mut handed_at = None;
+        let mut handed_at: Option<BootTime> = None;
+        let mut first = true;
         let (fence, deadline, claimed) = loop {
+            let asked_at = sys.now();
             match self.ask(&ask, give_up).await {
                 Ok(Some(Outcome::Granted { fence, deadline, claimed, stray })) => {
                     strays |= stray;
@@ -77,12 +81,18 @@ impl Attempt {
                     }
                     handed_at = Some(sys.now());
                 }
-                // As with a heartbeat: a waiter outlives the loss of a connection.
+                // The ask is idempotent. As with a heartbeat, a waiter that was handed the lock
+                // outlives the loss of a connection; the first ask may find one that died of idleness.
                 Err(error)
                     if error.kind() == ErrorKind::StoreUnavailable
-                        && handed_at.is_some_and(|at| sys.now().since(at) < SILENCE) =>
+                        && match handed_at {
+                            Some(at) => sys.now().since(at) < SILENCE,
+                            None => {
+                                std::mem::take(&mut first) && sys.now().since(asked_at) < AT_ONCE
+                            }
+                        } =>
                 {
-                    tracing::debug!(name = %ask.name, %error, "confirmation failed; trying again");
+                    tracing::debug!(name = %ask.name, %error, "asking again");
                     strays = true;
                     sys.sleep_until(sys.now() + sys.jitter(AGAIN)).await;
                 }
@@ -91,13 +101,16 @@ impl Attempt {
                     unsure = self.start_over(&mut ask);
                 }
                 Ok(Some(Outcome::Refused(error))) | Err(error) => {
-                    if nothing_done(error.kind()) {
+                    if !strays && nothing_done(error.kind()) {
                         unsure.disarm();
                     }
                     return Err(error);
                 }
                 Ok(None) => {
-                    unsure.disarm();
+                    // An ask that was never answered may come after this one, and find the lock free.
+                    if !strays {
+                        unsure.disarm();
+                    }
                     return Ok(None);
                 }
             }
