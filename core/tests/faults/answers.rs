@@ -11,29 +11,37 @@ use super::scene::{LONG, SHORT, Scene, Test, eventually, now, report, test};
 pub(super) const TESTS: &[Test] = &[
     test("of_an_acquire", acquire),
     test("of_a_waiters_grant", grant),
+    test("of_a_confirmation", confirmation),
     test("of_renewals", renewals),
     test("of_a_release", release),
     test("of_a_hand_off", hand_off),
 ];
 
-/// The first ask of an attempt fails with its connection; whatever it obtained is given back.
+/// The ask is repeated once, and confirms what the first one obtained. Where that is lost too, the
+/// attempt fails and gives back what it may have.
 fn acquire(scene: &Scene<'_>) {
     scene.warm();
-    let trap = scene.proxy.trap(Direction::ToServer, "unheard", Action::DropReply, 1);
-    let asked = scene.client.lock("unheard").ttl(LONG).acquire_blocking();
-    let failed = now();
-    assert_eq!(scene.proxy.stats().sprung(trap), 1);
-    match asked {
-        Ok(lease) => {
-            let view = block_on(scene.other.inspect("unheard")).expect("a view");
-            assert_eq!(view.holder.expect("held").fence, lease.fence());
-            assert_eq!(block_on(lease.release()), Release::Released);
+    for lost in 1..=2 {
+        let name = format!("unheard-{lost}");
+        let trap = scene.proxy.trap(Direction::ToServer, &name, Action::DropReply, lost);
+        let asked = scene.client.lock(&name).ttl(LONG).acquire_blocking();
+        let answered = now();
+        assert_eq!(scene.proxy.stats().sprung(trap), lost);
+        match asked {
+            Ok(lease) => {
+                assert_eq!(lost, 1);
+                let view = block_on(scene.other.inspect(&name)).expect("a view");
+                assert_eq!(view.holder.expect("held").fence, lease.fence());
+                assert_eq!(block_on(lease.release()), Release::Released);
+            }
+            Err(error) => {
+                assert_eq!((lost, error.kind()), (2, ErrorKind::StoreUnavailable), "{error}");
+            }
         }
-        Err(error) => assert_eq!(error.kind(), ErrorKind::StoreUnavailable, "{error}"),
+        scene.await_free(&name);
+        report(&format!("{lost} lost: free {:.1?} later, ttl {LONG:?}", now().since(answered)));
+        scene.assert_free(&name);
     }
-    scene.await_free("unheard");
-    report(&format!("free {:.1?} later, of a lease of {LONG:?}", now().since(failed)));
-    scene.assert_free("unheard");
 }
 
 /// A waiter's ask was granted and nobody heard it: the next ask confirms the same tenure.
@@ -56,6 +64,27 @@ fn grant(scene: &Scene<'_>) {
     });
     // A copy of the ask may still be under way, and must not take the lock for nobody.
     scene.await_free("granted");
+}
+
+/// A hand-off that needs the server's word before it is used: the first ones are lost.
+fn confirmation(scene: &Scene<'_>) {
+    scene.warm();
+    for round in 0..5 {
+        let name = format!("confirmed-{round}");
+        let old = scene.other.lock(&name).ttl(LONG).acquire_blocking().expect("free");
+        std::thread::scope(|scope| {
+            let lock = scene.client.lock(&name).ttl(LONG).fixed_term();
+            let waiter = scope.spawn(|| lock.acquire_blocking());
+            scene.await_waiting(&name, 1);
+            let trap = scene.proxy.trap(Direction::ToServer, &name, Action::DropReply, 2);
+            block_on(old.release());
+            let lease = waiter.join().expect("no panic").expect("a lease");
+            assert_eq!(scene.proxy.wait_for(|stats| stats.sprung(trap) == 2).sprung(trap), 2);
+            assert!(lease.is_held() && lease.fence() > old.fence());
+            assert_eq!(block_on(lease.release()), Release::Released);
+        });
+        scene.await_free(&name);
+    }
 }
 
 fn renewals(scene: &Scene<'_>) {

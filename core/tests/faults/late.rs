@@ -9,6 +9,7 @@ use super::scene::{LONG, SHORT, Scene, Test, eventually, test};
 
 pub(super) const TESTS: &[Test] = &[
     test("an_acquire_after_its_cancellation", acquire),
+    test("an_acquire_after_its_copy_found_the_lock_taken", taken),
     test("a_heartbeat_after_the_release", heartbeat),
     test("a_release_after_a_stranger_took_the_lock", release_of_a_strangers),
     test("a_release_after_another_took_the_lock", release_of_anothers),
@@ -44,6 +45,26 @@ fn acquire(scene: &Scene<'_>) {
     assert!(answers[0].starts_with("*1\r\n*1\r\n:5\r\n"), "{answers:?}");
     assert_eq!(scene.token("cancelled"), "", "held, for nobody");
     scene.assert_free("cancelled");
+}
+
+/// The ask was repeated, and its copy overtook it.
+fn taken(scene: &Scene<'_>) {
+    scene.warm();
+    let holder = scene.other.lock("taken").ttl(LONG).acquire_blocking().expect("free");
+    let trap = scene.proxy.trap(Direction::ToServer, "taken", Action::Hold, 1);
+    std::thread::scope(|scope| {
+        let asks = scope.spawn(|| block_on(scene.client.lock("taken").ttl(LONG).try_acquire()));
+        scene.proxy.wait_for(|stats| stats.sprung(trap) == 1);
+        scene.proxy.reset(Which::All);
+        let answer = asks.join().expect("no panic").expect("the copy was answered");
+        assert!(answer.is_none(), "{answer:?}");
+    });
+    eventually("the attempt's end is known to the server", || scene.has_queue("taken"));
+    assert_eq!(block_on(holder.release()), Release::Released);
+    let answers = replay(scene);
+    assert!(answers[0].starts_with("*1\r\n*1\r\n:5\r\n"), "{answers:?}");
+    assert_eq!(scene.token("taken"), "", "held, for nobody");
+    scene.assert_free("taken");
 }
 
 /// The waiter was granted the lock by a later ask, used it and gave it back.

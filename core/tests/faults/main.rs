@@ -7,9 +7,13 @@
 #![allow(clippy::disallowed_methods, reason = "real servers in real time")]
 
 mod answers;
+mod flushed;
 mod holding;
 mod late;
+mod pushes;
+mod restart;
 mod scene;
+mod starved;
 
 use leasehold_testkit::proxy::Proxy;
 use leasehold_testkit::server::{Flavour, RedisServer, RedisSetup, on_redis};
@@ -21,8 +25,15 @@ fn main() {
     let mut arguments = Arguments::from_args();
     // They wait most of the time, for deadlines.
     arguments.test_threads.get_or_insert(6);
-    let parts: [(&str, &[Test]); 3] =
-        [("holding", holding::TESTS), ("answers", answers::TESTS), ("late", late::TESTS)];
+    let parts: &[(&str, &[Test])] = &[
+        ("holding", holding::TESTS),
+        ("starved", starved::TESTS),
+        ("answers", answers::TESTS),
+        ("late", late::TESTS),
+        ("pushes", pushes::TESTS),
+        ("flushed", flushed::TESTS),
+        ("restart", restart::TESTS),
+    ];
     let trial = |part: &str, test: &'static Test| {
         Trial::ignorable_test(format!("{part}::{}", test.name), || {
             let setup = (test.setup)(RedisSetup::new(Flavour::Redis));

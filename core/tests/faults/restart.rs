@@ -1,0 +1,104 @@
+//! The server dies and comes back, with what it kept or with nothing, while 50 hold and 50 wait.
+
+use std::time::Duration;
+
+use leasehold::options::HEARTBEAT;
+use leasehold::sys::BootTime;
+use leasehold::{Lease, LostReason, Release, block_on};
+use leasehold_testkit::server::RedisSetup;
+use tokio::task::JoinHandle;
+
+use super::scene::{LONG, SLACK, Scene, Test, eventually, hear, now, report, test, told};
+
+pub(super) const TESTS: &[Test] = &[
+    Test { name: "with_its_data", setup: RedisSetup::kept, body: with_data },
+    test("without_its_data", without_data),
+];
+
+const LOCKS: usize = 50;
+const TTL: Duration = Duration::from_secs(6);
+
+struct Crowd {
+    runtime: tokio::runtime::Runtime,
+    held: Vec<Lease>,
+    waiting: Vec<JoinHandle<(Lease, BootTime)>>,
+}
+
+impl Crowd {
+    fn gather(scene: &Scene<'_>) -> Self {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .enable_all()
+            .build()
+            .expect("a runtime");
+        let name = |index: usize| format!("kept-{index}");
+        let held: Vec<Lease> = (0..LOCKS)
+            .map(|index| scene.client.lock(name(index)).ttl(TTL).acquire_blocking().expect("free"))
+            .collect();
+        let waiting = (0..LOCKS)
+            .map(|index| {
+                let lock = scene.other.lock(name(index)).ttl(LONG);
+                runtime.spawn(async move { (lock.await.expect("granted in the end"), now()) })
+            })
+            .collect();
+        eventually("all wait", || {
+            let views = block_on(scene.other.list("kept-", None, 100)).expect("views");
+            views.iter().filter(|view| view.waiting == 1).count() == LOCKS
+        });
+        Self { runtime, held, waiting }
+    }
+
+    /// Awaits all grants; how long after `since` the last one came.
+    fn all_granted(self, since: BootTime) -> Duration {
+        let mut last = since;
+        for (task, old) in self.waiting.into_iter().zip(&self.held) {
+            let (lease, at) = self.runtime.block_on(task).expect("no panic");
+            assert!(lease.is_held() && lease.fence() > old.fence());
+            last = last.max(at);
+            assert_eq!(self.runtime.block_on(lease.release()), Release::Released);
+        }
+        last.since(since)
+    }
+}
+
+fn with_data(scene: &Scene<'_>) {
+    let crowd = Crowd::gather(scene);
+    let deadlines: Vec<_> = crowd.held.iter().map(|lease| now() + lease.remaining()).collect();
+    scene.server.restart();
+    let back = now();
+    for (lease, old) in crowd.held.iter().zip(deadlines) {
+        eventually("it is renewed", || {
+            assert!(lease.is_held(), "{}: {:?}", lease.name(), lease.lost_reason());
+            now() + lease.remaining() > old + Duration::from_millis(100)
+        });
+    }
+    report(&format!("all {LOCKS} renewed {:.1?} after the restart", now().since(back)));
+    assert!(crowd.waiting.iter().all(|task| !task.is_finished()), "granted while it was held");
+    let released = now();
+    for lease in &crowd.held {
+        assert_eq!(block_on(lease.release()), Release::Released);
+    }
+    let took = crowd.all_granted(released);
+    report(&format!("all {LOCKS} waiters granted {took:.1?} after the release"));
+    assert!(took <= HEARTBEAT + SLACK, "{took:?}");
+}
+
+/// What the server forgot, another may hold: that is said of this store. The old holders learn of
+/// it, the waiters go on.
+fn without_data(scene: &Scene<'_>) {
+    let crowd = Crowd::gather(scene);
+    let told: Vec<_> = crowd.held.iter().map(told).collect();
+    scene.server.restart();
+    let back = now();
+    let mut last = back;
+    for told in &told {
+        let (reason, at) = hear(told);
+        assert!(matches!(reason, LostReason::Expired | LostReason::Superseded), "{reason}");
+        last = last.max(at);
+    }
+    let known = last.since(back);
+    let took = crowd.all_granted(back);
+    report(&format!("all holders told after {known:.1?}, all waiters granted after {took:.1?}"));
+    assert!(known <= TTL, "{known:?}");
+    assert!(took <= HEARTBEAT * 2 + SLACK, "{took:?}");
+}
