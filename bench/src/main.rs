@@ -1,14 +1,17 @@
 //! `make bench`: leasehold against the physical limit, in one run. See bench/README.md.
 
+mod chart;
 mod clock;
 mod plan;
 mod polling;
 mod processes;
 mod python;
 mod raw_sqlite;
+mod redis;
 mod rounds;
 mod stats;
 mod table;
+mod target;
 mod tasks;
 mod token_ring;
 mod uncontended;
@@ -24,6 +27,7 @@ use tokio::runtime::{Builder, Runtime};
 
 use plan::Plan;
 use rounds::Section;
+use target::Target;
 
 /// What stopped a measurement.
 pub(crate) type Failure = Box<dyn std::error::Error + Send + Sync>;
@@ -40,6 +44,9 @@ struct Args {
     /// Writes every sample to this file.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
+    /// Draws the table into this file, a PNG.
+    #[arg(long, value_name = "FILE")]
+    png: Option<PathBuf>,
     /// Runs all threads and processes on this processor; without it the kernel places them.
     #[arg(long, value_name = "NUMBER")]
     pin: Option<usize>,
@@ -59,6 +66,9 @@ enum Role {
     /// One of the processes that contend; started by the bench itself.
     #[command(hide = true)]
     Worker(worker::WorkerArgs),
+    /// The same, for locks on Redis.
+    #[command(hide = true)]
+    RedisWorker(redis::worker::WorkerArgs),
 }
 
 /// A part of the run.
@@ -76,6 +86,16 @@ enum Part {
     Processes,
     /// 10,000 held leases.
     Watchdog,
+    /// Uncontended pairs on Redis.
+    RedisPairs,
+    /// 16 contenders on one lock on Redis, in one process and in four.
+    RedisContended,
+    /// 10, 1,000 and 10,000 waiters on one lock on Redis.
+    RedisCrowd,
+    /// 10,000 held locks on Redis.
+    RedisHeld,
+    /// 50,000 held locks on Redis for a minute; measured only where it is named.
+    RedisHeld50k,
 }
 
 #[derive(Serialize)]
@@ -85,12 +105,14 @@ struct Report<'a> {
     processors: usize,
     seconds: f64,
     sections: &'a [Section],
+    targets: &'a [Target],
 }
 
 fn main() -> std::process::ExitCode {
     let args = Args::parse();
     let done = match &args.role {
         Some(Role::Worker(worker)) => worker::run(worker),
+        Some(Role::RedisWorker(worker)) => redis::worker::run(worker),
         None => bench(&args),
     };
     match done {
@@ -121,13 +143,18 @@ fn bench(args: &Args) -> Result<()> {
     let sections = measure(args, &plan, folder.path())?;
     let seconds = (clock::now() - begun) as f64 / 1e9;
     let processors = std::thread::available_parallelism()?.get();
-    println!("{}", table::render(&sections));
+    let targets = redis::targets(&sections);
+    println!("{}{}", table::render(&sections), table::render_targets(&targets));
     println!(
         "Medians. speed: against the section's first row, the median of the rounds' own ratios."
     );
-    println!("Placement: {placement}, {processors} processors; {seconds:.0} s in all.");
+    let foot = format!("Placement: {placement}, {processors} processors; {seconds:.0} s in all.");
+    println!("{foot}");
     if args.quick {
         println!("Quick run: too short to quote.");
+    }
+    if let Some(path) = &args.png {
+        chart::draw(&sections, &foot, path)?;
     }
     if let Some(path) = &args.json {
         let report = Report {
@@ -136,6 +163,7 @@ fn bench(args: &Args) -> Result<()> {
             processors,
             seconds,
             sections: &sections,
+            targets: &targets,
         };
         std::fs::write(path, serde_json::to_vec_pretty(&report)?)
             .map_err(|cause| format!("{}: {cause}", path.display()))?;
@@ -170,6 +198,14 @@ fn measure(args: &Args, plan: &Plan, folder: &Path) -> Result<Vec<Section>> {
     if wanted(Part::Watchdog) {
         sections.push(watchdog::watched(plan, folder)?);
     }
+    let parts = redis::Parts {
+        pairs: wanted(Part::RedisPairs),
+        contended: wanted(Part::RedisContended),
+        crowd: wanted(Part::RedisCrowd),
+        held: wanted(Part::RedisHeld),
+        held50k: args.only.contains(&Part::RedisHeld50k),
+    };
+    sections.extend(redis::measure(plan, folder, parts)?);
     Ok(sections)
 }
 

@@ -19,6 +19,12 @@ pub(crate) struct Plan {
     pub(crate) processes: Duration,
     /// One contestant in Python.
     pub(crate) python: Duration,
+    /// One contestant of uncontended pairs on Redis.
+    pub(crate) redis_pairs: Duration,
+    /// One contestant with 16 contenders on Redis.
+    pub(crate) redis_contended: Duration,
+    /// Watching held locks on Redis.
+    pub(crate) redis_held: Duration,
     /// Watching the watchdog.
     pub(crate) watch: Duration,
 }
@@ -34,6 +40,9 @@ impl Plan {
             tasks: Duration::from_millis(500),
             processes: Duration::from_millis(800),
             python: Duration::from_millis(200),
+            redis_pairs: Duration::from_millis(300),
+            redis_contended: Duration::from_millis(500),
+            redis_held: Duration::from_secs(10),
             watch: Duration::from_secs(6),
         }
     }
@@ -48,6 +57,9 @@ impl Plan {
             tasks: Duration::from_millis(250),
             processes: Duration::from_millis(400),
             python: Duration::from_millis(60),
+            redis_pairs: Duration::from_millis(100),
+            redis_contended: Duration::from_millis(250),
+            redis_held: Duration::from_millis(4_500),
             watch: Duration::from_secs(3),
         }
     }

@@ -11,20 +11,25 @@ use crate::rounds::{Better, Row, Sample, Section};
 
 const SCRIPT: &str = include_str!("../python_pairs.py");
 
+/// Which Python is used: `LEASEHOLD_PYTHON`, else that of the virtual environment.
+pub(crate) fn path() -> PathBuf {
+    std::env::var_os("LEASEHOLD_PYTHON").map_or_else(
+        || {
+            let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or(Path::new("."));
+            root.join(".venv/bin/python")
+        },
+        PathBuf::from,
+    )
+}
+
 /// A Python that has the package, or why there is none.
 fn interpreter() -> std::result::Result<PathBuf, String> {
-    let (python, whence) = match std::env::var_os("LEASEHOLD_PYTHON") {
-        Some(path) => (PathBuf::from(path), "LEASEHOLD_PYTHON"),
-        None => {
-            let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or(Path::new("."));
-            (root.join(".venv/bin/python"), "the virtual environment")
-        }
-    };
+    let python = path();
     let found = Command::new(&python).args(["-c", "import leasehold; leasehold.connect"]).output();
     match found {
         Ok(output) if output.status.success() => Ok(python),
-        Ok(_) => Err(format!("{whence} has no leasehold package")),
-        Err(cause) => Err(format!("{whence}: {}: {cause}", python.display())),
+        Ok(_) => Err(format!("{} has no leasehold package", python.display())),
+        Err(cause) => Err(format!("{}: {cause}", python.display())),
     }
 }
 

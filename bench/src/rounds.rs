@@ -1,7 +1,7 @@
 //! Interleaved rounds: A B C, A B C, … The machine's speed drifts by the second, so contestants are
 //! only ever compared within a round, and a round is short.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use serde::Serialize;
@@ -27,17 +27,26 @@ pub(crate) struct Sample {
     /// Further figures, by name with unit.
     #[serde(flatten)]
     pub(crate) more: BTreeMap<&'static str, f64>,
+    /// How often the server ran each command, for each pair or tenure.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) commands: BTreeMap<String, f64>,
 }
 
 impl Sample {
     /// A bare value.
     pub(crate) fn of(value: f64) -> Self {
-        Self { value, more: BTreeMap::new() }
+        Self { value, more: BTreeMap::new(), commands: BTreeMap::new() }
     }
 
     /// Adds a figure.
     pub(crate) fn with(mut self, name: &'static str, value: f64) -> Self {
         self.more.insert(name, value);
+        self
+    }
+
+    /// Adds what the server did.
+    pub(crate) fn commands(mut self, commands: BTreeMap<String, f64>) -> Self {
+        self.commands = commands;
         self
     }
 }
@@ -79,6 +88,23 @@ impl Row {
         let values: Option<Vec<f64>> =
             self.samples.iter().map(|sample| sample.more.get(name).copied()).collect();
         values.filter(|values| !values.is_empty()).map(|values| median(&values))
+    }
+
+    /// The medians of what the server did, the most frequent command first.
+    pub(crate) fn commands(&self) -> Vec<(&str, f64)> {
+        let names: BTreeSet<&str> = self
+            .samples
+            .iter()
+            .flat_map(|sample| sample.commands.keys().map(String::as_str))
+            .collect();
+        let calls = |name| {
+            let of = |sample: &Sample| sample.commands.get(name).copied().unwrap_or(0.0);
+            median(&self.samples.iter().map(of).collect::<Vec<f64>>())
+        };
+        let mut commands: Vec<(&str, f64)> =
+            names.into_iter().map(|name| (name, calls(name))).collect();
+        commands.sort_by(|(_, one), (_, other)| other.total_cmp(one));
+        commands
     }
 
     fn values(&self) -> Vec<f64> {

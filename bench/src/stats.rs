@@ -13,7 +13,7 @@ pub(crate) fn median(values: &[f64]) -> f64 {
 }
 
 /// The value that `share` of `sorted` is not above.
-fn percentile(sorted: &[u64], share: f64) -> f64 {
+pub(crate) fn percentile(sorted: &[u64], share: f64) -> f64 {
     #[allow(clippy::cast_sign_loss, clippy::cast_possible_truncation, reason = "an index")]
     let index = ((sorted.len() as f64 * share).ceil() as usize).clamp(1, sorted.len().max(1)) - 1;
     sorted.get(index).map_or(f64::NAN, |value| *value as f64)

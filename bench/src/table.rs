@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt::Write;
 
 use crate::rounds::Section;
+use crate::target::{Target, Wanted};
 
 /// How wide the names are.
 const NAME: usize = 38;
@@ -13,6 +14,26 @@ pub(crate) fn render(sections: &[Section]) -> String {
     let mut text = String::new();
     for section in sections {
         render_section(&mut text, section);
+    }
+    text
+}
+
+/// What was promised, a line each.
+pub(crate) fn render_targets(targets: &[Target]) -> String {
+    let mut text = String::new();
+    if !targets.is_empty() {
+        let _ = writeln!(text, "\nPromises: the medians of the rounds' own ratios");
+    }
+    for target in targets {
+        let wanted = match target.wanted {
+            Wanted::AtLeast(least) => format!("at least {least}"),
+            Wanted::AtMost(most) => format!("at most {most}"),
+            Wanted::Nothing => String::new(),
+        };
+        let met = target.met().map_or("", |met| if met { "met" } else { "MISSED" });
+        let what = &target.what;
+        let line = format!("  {what:64} {:>9}  {wanted:14} {met}", short(target.value));
+        let _ = writeln!(text, "{}", line.trim_end());
     }
     text
 }
@@ -44,6 +65,16 @@ fn render_section(text: &mut String, section: &Section) {
             further.join(", ")
         );
         let _ = writeln!(text, "{}", line.trim_end());
+        // One in a hundred is the bench's own, or a heartbeat's.
+        let commands: Vec<String> = row
+            .commands()
+            .into_iter()
+            .filter(|(_, calls)| *calls >= 0.01)
+            .map(|(name, calls)| format!("{name} {}", short(calls)))
+            .collect();
+        if !commands.is_empty() {
+            let _ = writeln!(text, "  {:NAME$} server: {}", "", commands.join(", "));
+        }
     }
     if !section.note.is_empty() {
         let _ = writeln!(text, "  ({})", section.note);
@@ -51,7 +82,7 @@ fn render_section(text: &mut String, section: &Section) {
 }
 
 /// Three digits, and thousands with a separator.
-fn short(value: f64) -> String {
+pub(crate) fn short(value: f64) -> String {
     let size = value.abs();
     if !value.is_finite() {
         return "-".to_owned();

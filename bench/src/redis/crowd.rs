@@ -1,0 +1,45 @@
+//! A crowd on one lock: what a hand-off costs the server must not grow with those who wait.
+
+use std::time::Duration;
+
+use super::contest::Contest;
+use super::lab::Lab;
+use crate::Result;
+use crate::plan::Plan;
+use crate::rounds::{Better, Contestant, Section, contestant};
+
+/// How many wait. The last is what a lock's queue takes at most.
+pub(crate) const SIZES: [u32; 3] = [10, 1_000, 10_000];
+/// A waiter's own cost to join, generously, so that the whole crowd waits when it counts.
+const JOINING: Duration = Duration::from_micros(150);
+const RUN_UP: Duration = Duration::from_millis(100);
+
+/// What the section is called.
+pub(crate) const TITLE: &str = "hand-offs in a crowd on Redis, hold 0 ms";
+
+/// What a row is called.
+pub(crate) fn row(name: &str, waiters: u32) -> String {
+    format!("{name}, {waiters} waiters")
+}
+
+/// Hand-offs in one process with ever more waiters.
+pub(crate) fn crowd(plan: &Plan, lab: &Lab) -> Result<Section> {
+    let limits = [("grant", "limit C: grant"), ("leasehold", "leasehold, Rust")];
+    let mut rows: Vec<Contestant<'_>> = Vec::new();
+    for (rival, name) in limits.into_iter().filter(|(rival, _)| lab.has(rival)) {
+        for waiters in SIZES {
+            let run_up = RUN_UP + JOINING * waiters;
+            rows.push(contestant(row(name, waiters), move |span| {
+                // One holds, the others wait.
+                let shape = (1, waiters + 1);
+                Contest { rival, shape, hold: Duration::ZERO, run_up, span }.run(lab)
+            }));
+        }
+    }
+    let (rounds, span) = (plan.long_rounds, plan.redis_contended);
+    let section = Section::measure(TITLE, ("1/s", Better::Higher), rounds, span, rows)?;
+    Ok(section.note(
+        "jain counts those whose turn came at all: with 10,000 waiters a round is shorter than \
+         one turn of all",
+    ))
+}

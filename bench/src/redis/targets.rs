@@ -1,0 +1,115 @@
+//! What was promised of the lock on Redis, from the sections that were measured.
+
+use super::contended::{self, HOLDS, SHAPES};
+use super::parts::HELD;
+use super::{crowd, held, pairs};
+use crate::rounds::Section;
+use crate::target::{Target, Wanted, times};
+
+/// Every promise whose rows were measured.
+pub(crate) fn targets(sections: &[Section]) -> Vec<Target> {
+    let mut list = List { sections, targets: Vec::new() };
+    list.uncontended();
+    list.contended();
+    list.crowd();
+    list.held();
+    list.targets
+}
+
+struct List<'a> {
+    sections: &'a [Section],
+    targets: Vec<Target>,
+}
+
+/// What the row of `rival` is called.
+fn name(rows: &[(&'static str, &'static str)], rival: &str) -> &'static str {
+    rows.iter().find(|(key, _)| *key == rival).map_or("", |(_, name)| name)
+}
+
+impl<'a> List<'a> {
+    fn section(&self, title: &str) -> Option<&'a Section> {
+        self.sections.iter().find(|section| section.title == title)
+    }
+
+    fn add(&mut self, what: impl Into<String>, value: Option<f64>, wanted: Wanted) {
+        if let Some(value) = value {
+            self.targets.push(Target { what: what.into(), value, wanted });
+        }
+    }
+
+    fn uncontended(&mut self) {
+        let of = |rival| name(&pairs::ROWS, rival);
+        let one = self.section(&pairs::title(1));
+        let many = self.section(&pairs::title(64));
+        let against =
+            |section: Option<&Section>, ours, limit| times(section?, of(ours), &[of(limit)]);
+        // A time: the limit's rate by ours.
+        let time = |limit| against(one, limit, "leasehold");
+        let rate = |limit| against(many, "leasehold", limit);
+        self.add("Rust pair, 1 task: time / limit B", time("limit B"), Wanted::AtMost(1.15));
+        self.add("Rust pair, 1 task: time / limit A", time("limit A"), Wanted::Nothing);
+        self.add("Rust pairs, 64 tasks: rate / limit B", rate("limit B"), Wanted::AtLeast(0.8));
+        self.add("Rust pairs, 64 tasks: rate / limit A", rate("limit A"), Wanted::Nothing);
+        for (section, tasks) in [(one, 1), (many, 64)] {
+            let micros = |rival| section?.row(of(rival))?.more("us/script");
+            let ours = micros("leasehold").zip(micros("limit B")).map(|(ours, least)| ours / least);
+            let what = format!("server's time in a script, {tasks} tasks: / limit B");
+            self.add(what, ours, Wanted::Nothing);
+        }
+        let python = |section| against(section, "leasehold sync", "redis-py");
+        self.add("Python, 1 task: rate / redis-py", python(one), Wanted::AtLeast(2.5));
+        self.add("Python, 64 threads: rate / redis-py", python(many), Wanted::Nothing);
+        let asyncio = |section| against(section, "leasehold asyncio", "redis-py asyncio");
+        self.add("asyncio, 1 task: rate / redis-py", asyncio(one), Wanted::AtLeast(3.0));
+        self.add("asyncio, 64 tasks: rate / redis-py", asyncio(many), Wanted::AtLeast(10.0));
+    }
+
+    fn contended(&mut self) {
+        let of = |rival| name(&contended::ROWS, rival);
+        for hold in HOLDS {
+            for shape in SHAPES {
+                let Some(section) = self.section(&contended::title(shape, hold)) else { continue };
+                let place = format!("{}x{}, hold {} ms", shape.0, shape.1, hold.as_millis());
+                // With a hold, the hold is the limit.
+                let promised = |least| {
+                    if hold.is_zero() { Wanted::AtLeast(least) } else { Wanted::Nothing }
+                };
+                let limits = [of("BLPOP"), of("grant")];
+                let rate = times(section, of("leasehold"), &limits);
+                self.add(format!("Rust {place}: hand-offs / limit C"), rate, promised(0.8));
+                let asyncio = times(section, of("leasehold asyncio"), &[of("python-redis-lock")]);
+                let what = format!("asyncio {place}: hand-offs / python-redis-lock");
+                self.add(what, asyncio, promised(2.0));
+                for rival in ["leasehold", "leasehold sync", "leasehold asyncio"] {
+                    let jain = section.row(of(rival)).and_then(|row| row.more("jain"));
+                    let what = format!("{} {place}: Jain's index", of(rival));
+                    self.add(what, jain, Wanted::AtLeast(0.98));
+                }
+            }
+        }
+    }
+
+    fn crowd(&mut self) {
+        let Some(section) = self.section(crowd::TITLE) else { return };
+        for name in ["limit C: grant", "leasehold, Rust"] {
+            let figure = |waiters, figure| section.row(&crowd::row(name, waiters))?.more(figure);
+            let ours = name == "leasehold, Rust";
+            let promised = |most| if ours { Wanted::AtMost(most) } else { Wanted::Nothing };
+            let what = format!("{name}, 1,000 waiters: commands / hand-off");
+            self.add(what, figure(1_000, "commands"), promised(3.0));
+            let p99 = |waiters| figure(waiters, "script p99 us");
+            let grown = p99(10_000).zip(p99(10)).map(|(many, few)| many / few);
+            let what = format!("{name}: script p99, 10,000 / 10 waiters");
+            self.add(what, grown, promised(2.0));
+        }
+    }
+
+    fn held(&mut self) {
+        let Some(section) = self.section(&held::title(HELD.0, HELD.1)) else { return };
+        for (rival, name) in held::ROWS {
+            let used = section.row(name).map(crate::rounds::Row::median);
+            let wanted = if rival == "leasehold" { Wanted::AtMost(1.0) } else { Wanted::Nothing };
+            self.add(format!("{name}, 10,000 held: % of a core"), used, wanted);
+        }
+    }
+}
