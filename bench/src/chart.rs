@@ -18,7 +18,7 @@ use crate::Result;
 use crate::rounds::Section;
 use crate::table::short;
 
-const WIDTH: u32 = 900;
+const WIDTH: u32 = 940;
 const MARGIN: i32 = 16;
 const NAMES: i32 = 270;
 const BARS: i32 = 430;

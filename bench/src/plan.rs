@@ -23,6 +23,8 @@ pub(crate) struct Plan {
     pub(crate) redis_pairs: Duration,
     /// One contestant with 16 contenders on Redis.
     pub(crate) redis_contended: Duration,
+    /// How many wait in a crowd on Redis.
+    pub(crate) redis_crowd: &'static [u32],
     /// Watching held locks on Redis.
     pub(crate) redis_held: Duration,
     /// Watching the watchdog.
@@ -42,7 +44,8 @@ impl Plan {
             python: Duration::from_millis(200),
             redis_pairs: Duration::from_millis(300),
             redis_contended: Duration::from_millis(500),
-            redis_held: Duration::from_secs(10),
+            redis_crowd: &[10, 1_000, 10_000],
+            redis_held: Duration::from_secs(8),
             watch: Duration::from_secs(6),
         }
     }
@@ -59,7 +62,8 @@ impl Plan {
             python: Duration::from_millis(60),
             redis_pairs: Duration::from_millis(100),
             redis_contended: Duration::from_millis(250),
-            redis_held: Duration::from_millis(4_500),
+            redis_crowd: &[10, 1_000],
+            redis_held: Duration::from_millis(3_800),
             watch: Duration::from_secs(3),
         }
     }

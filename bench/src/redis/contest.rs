@@ -23,10 +23,12 @@ pub(crate) struct Contest<'a> {
     pub(crate) shape: (usize, u32),
     /// How long each holds the lock.
     pub(crate) hold: Duration,
-    /// Not counted: the queue forms.
+    /// Not counted: one holds, the queue forms.
     pub(crate) run_up: Duration,
     /// Counted.
     pub(crate) span: Duration,
+    /// Each contender sends one script to ask: all must have done so before it counts.
+    pub(crate) asks_once: bool,
 }
 
 impl Contest<'_> {
@@ -43,9 +45,16 @@ impl Contest<'_> {
         let files = lab.files(processes);
         let hold = u64::try_from(self.hold.as_micros())?;
         let gathered = crews.contend(self.rival, each, hold, &files)?;
-        let from = clock::now() + clock::span(self.run_up);
-        let working = gathered.go(from + clock::span(self.span))?;
+        let before = server.stats()?;
+        let open = clock::now() + clock::span(self.run_up);
+        let working = gathered.go(open, open + clock::span(self.span))?;
         clock::pause(self.run_up);
+        if self.asks_once {
+            let asked = server.stats()?.since(&before).calls_of("evalsha");
+            if asked < u64::from(each) {
+                return Err(format!("{asked} of {each} contenders had asked in time").into());
+            }
+        }
         server.run(&["CONFIG", "RESETSTAT"])?;
         let (from, before) = (clock::now(), server.stats()?);
         clock::pause(self.span);
@@ -80,6 +89,7 @@ fn sample(
         .with("wait p99 ms", percentile(&waits, 0.99) / 1e6)
         .with("cpu s/10k", did.cpu * 1e4 / did.count as f64)
         .with("commands", stats.calls() as f64 / granted)
+        .with("scripts", stats.calls_of("evalsha") as f64 / granted)
         .commands(stats.calls_each(granted));
     if let Some(p99) = stats.script_p99() {
         sample = sample.with("script p99 us", p99);

@@ -123,10 +123,10 @@ impl<'a> Gathered<'a> {
         Ok(Self { workers })
     }
 
-    /// Lets them work until `until`.
-    pub(crate) fn go(self, until: u64) -> Result<Working<'a>> {
+    /// Lets them work until `until`; contender number 0 keeps its first turn until `open`.
+    pub(crate) fn go(self, open: u64, until: u64) -> Result<Working<'a>> {
         for worker in &mut *self.workers {
-            tell(worker, &Order::Go { until })?;
+            tell(worker, &Order::Go { open, until })?;
         }
         Ok(Working { workers: self.workers })
     }

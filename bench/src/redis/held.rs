@@ -43,7 +43,7 @@ fn hold(lab: &Lab, rival: &str, locks: u32, ttl: Duration, span: Duration) -> Re
     let gathered = crews.one(rival, &Order::Hold { rival: rival.to_owned(), locks, ttl })?;
     let (begun, before) = (clock::now(), server.stats()?);
     // The worker gives back only after this process has looked.
-    let working = gathered.go(begun + clock::span(span) + clock::span(LOOK))?;
+    let working = gathered.go(begun, begun + clock::span(span) + clock::span(LOOK))?;
     clock::pause(span);
     let (seconds, stats) = ((clock::now() - begun) as f64 / 1e9, server.stats()?.since(&before));
     let least = server.least_ttl(locks)?;

@@ -18,9 +18,9 @@ pub(crate) struct Lab {
 impl Lab {
     /// Starts the server and the workers.
     pub(crate) fn open(folder: &Path) -> Result<Self> {
-        let mut server = Server::start(folder)?;
+        let mut server = Server::start()?;
         eprintln!("  Redis {}", server.version()?);
-        let crews = Crews::start(server.url())?;
+        let crews = Crews::start(&server.url())?;
         let (server, crews) = (RefCell::new(server), RefCell::new(crews));
         Ok(Self { crews, server, folder: folder.to_owned() })
     }

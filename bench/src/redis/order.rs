@@ -39,8 +39,10 @@ pub(crate) enum Order {
         /// For how long each is held without renewal, in milliseconds.
         ttl: u64,
     },
-    /// Until then, by the machine's monotonic clock in nanoseconds.
+    /// Begin now. Times are of the machine's monotonic clock, in nanoseconds.
     Go {
+        /// Contender number 0 takes the lock before the others ask, and keeps it until then.
+        open: u64,
         /// When no task begins anew.
         until: u64,
     },

@@ -39,7 +39,8 @@ pub(crate) fn uncontended(plan: &Plan, lab: &Lab, tasks: u32) -> Result<Section>
                 let (mut server, mut crews) = lab.use_both();
                 let gathered = crews.one(rival, &order)?;
                 let before = server.stats()?;
-                let did = gathered.go(clock::now() + clock::span(span))?.done()?;
+                let now = clock::now();
+                let did = gathered.go(now, now + clock::span(span))?.done()?;
                 let stats = server.stats()?.since(&before);
                 let each = 1e6 / did.count as f64;
                 let mut sample = Sample::of(did.count as f64 / did.seconds)

@@ -74,13 +74,26 @@ impl<C: Contender> Contest<C> {
         Ok(Self { contenders, first, hold })
     }
 
-    /// Contends until `until`, then leaves the records in `file`.
-    pub(crate) async fn work(self, until: u64, file: &Path) -> Result<Did> {
+    /// Contends until `until`, then leaves the records in `file`. Contender number 0 takes the lock
+    /// before the others ask and keeps it until `open`: they queue, all of them, before it opens.
+    pub(crate) async fn work(self, (open, until): (u64, u64), file: &Path) -> Result<Did> {
         let (begun, used) = (clock::now(), clock::process_cpu());
+        let hold = self.hold;
         let mut running: JoinSet<Result<(u32, Vec<Turn>)>> = JoinSet::new();
-        for (index, contender) in (self.first..).zip(self.contenders) {
-            let hold = self.hold;
-            running.spawn(async move { Ok((index, contend(contender, hold, until).await?)) });
+        for (index, mut contender) in (self.first..).zip(self.contenders) {
+            let mut turns = Vec::new();
+            if index == 0 {
+                let turn = take(&mut contender).await?;
+                running.spawn(async move {
+                    let span = open.saturating_sub(clock::now());
+                    give(&mut contender, turn, Duration::from_nanos(span), &mut turns).await?;
+                    Ok((index, contend(contender, hold, until, turns).await?))
+                });
+            } else {
+                running.spawn(
+                    async move { Ok((index, contend(contender, hold, until, turns).await?)) },
+                );
+            }
         }
         let mut all = Vec::new();
         while let Some(turns) = running.join_next().await {
@@ -93,22 +106,39 @@ impl<C: Contender> Contest<C> {
     }
 }
 
-async fn contend<C: Contender>(mut one: C, hold: Duration, until: u64) -> Result<Vec<Turn>> {
-    let mut turns = Vec::new();
-    loop {
-        let asked = clock::now();
-        if asked >= until {
-            one.leave().await?;
-            return Ok(turns);
-        }
-        one.take().await?;
-        let granted = clock::now();
-        if !hold.is_zero() {
-            tokio::time::sleep(hold).await;
-        }
-        turns.push(Turn { asked, granted, released: clock::now() });
-        one.give().await?;
+/// Takes the lock; a turn that has not ended.
+async fn take<C: Contender>(one: &mut C) -> Result<Turn> {
+    let asked = clock::now();
+    one.take().await?;
+    Ok(Turn { asked, granted: clock::now(), released: 0 })
+}
+
+/// Keeps the lock for `hold`, writes the turn down and gives the lock back.
+async fn give<C: Contender>(
+    one: &mut C,
+    turn: Turn,
+    hold: Duration,
+    turns: &mut Vec<Turn>,
+) -> Result<()> {
+    if !hold.is_zero() {
+        tokio::time::sleep(hold).await;
     }
+    turns.push(Turn { released: clock::now(), ..turn });
+    one.give().await
+}
+
+async fn contend<C: Contender>(
+    mut one: C,
+    hold: Duration,
+    until: u64,
+    mut turns: Vec<Turn>,
+) -> Result<Vec<Turn>> {
+    while clock::now() < until {
+        let turn = take(&mut one).await?;
+        give(&mut one, turn, hold, &mut turns).await?;
+    }
+    one.leave().await?;
+    Ok(turns)
 }
 
 /// Keeps what `holder` holds until `until`: how many are still held then.

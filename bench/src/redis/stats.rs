@@ -50,7 +50,7 @@ impl Stats {
     pub(crate) fn since(&self, before: &Self) -> Self {
         let commands = self.commands.iter().filter_map(|(name, (calls, micros))| {
             let (old_calls, old_micros) = before.commands.get(name).copied().unwrap_or_default();
-            let delta = (calls - old_calls, micros - old_micros);
+            let delta = (calls.saturating_sub(old_calls), micros.saturating_sub(old_micros));
             (delta.0 > 0).then(|| (name.clone(), delta))
         });
         Self {

@@ -119,7 +119,8 @@ impl Worker {
 
 async fn hold<H: Holder>(holder: &H, locks: u32, ttl: Duration) -> Result<Did> {
     let held = holder.hold(locks, ttl).await?;
-    keep(holder, held, told_to_go()?).await
+    let (_, until) = told_to_go()?;
+    keep(holder, held, until).await
 }
 
 impl Job {
@@ -127,7 +128,8 @@ impl Job {
         match self {
             Self::Pairs { tasks } => {
                 let pairs = Pairs::ready(rival, tasks).await?;
-                pairs.work(told_to_go()?).await
+                let (_, until) = told_to_go()?;
+                pairs.work(until).await
             }
             Self::Contend { range, hold, file } => {
                 let contest = Contest::ready(rival, range, hold).await?;
@@ -137,12 +139,12 @@ impl Job {
     }
 }
 
-/// Says that all is made; answers until when it goes. Nothing runs in this thread's runtime
+/// Says that all is made; answers when it opens and until when it goes. Nothing runs in this thread's runtime
 /// meanwhile: that is meant.
-fn told_to_go() -> Result<u64> {
+fn told_to_go() -> Result<(u64, u64)> {
     say(&Answer::Ready)?;
     match next()? {
-        Some(Order::Go { until }) => Ok(until),
+        Some(Order::Go { open, until }) => Ok((open, until)),
         other => Err(format!("told {other:?} instead of to go").into()),
     }
 }
