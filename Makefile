@@ -64,9 +64,9 @@ fix: preflight-check $(VENV)/ready ## Format, and apply what the lints suggest
 	cargo clippy --workspace --all-targets --fix --allow-dirty --allow-staged
 
 .PHONY: bench
-bench: preflight $(VENV)/ready ## Measure against the physical limit, in one run (release build)
+bench: preflight servers $(VENV)/bench ## Measure against the physical limit, in one run (release build)
 	$(VENV)/bin/maturin develop --release --quiet --manifest-path python/Cargo.toml
-	cargo run --release -p leasehold-bench -- $(ARGS)
+	cargo run --release -p leasehold-bench -- --png $(CARGO_TARGET_DIR)/bench.png $(ARGS)
 
 .PHONY: docs
 docs: preflight ## Build the Rust documentation into target/doc
@@ -104,6 +104,10 @@ $(VENV)/ready: python/requirements-dev.txt
 	@scripts/preflight
 	$(PYTHON) -m venv $(VENV)
 	$(VENV)/bin/python -m pip install --quiet --requirement python/requirements-dev.txt
+	@touch $@
+
+$(VENV)/bench: $(VENV)/ready bench/requirements.txt
+	$(VENV)/bin/python -m pip install --quiet --requirement bench/requirements.txt
 	@touch $@
 
 # The suites of `make test` and the steps of `make check`: each is one row of the ledger.

@@ -1,8 +1,9 @@
 """A worker of the bench in Python: URL. Orders on standard input, answers on standard output.
 
-The same protocol as the worker in Rust (src/redis/order.rs), a line of JSON each way. Blocking locks
-run in a thread for each task, the others on one event loop. A peer's lock object is made once and
-used again, which is its fastest way; leasehold's is made for each use, as its documentation does.
+The same protocol as the worker in Rust (src/redis/order.rs), a line of JSON each way. Blocking
+locks run in a thread for each task, the others on one event loop. A peer's lock object is made once
+and used again, which is its fastest way; leasehold's is made for each use, as its documentation
+does.
 """
 
 import asyncio
@@ -322,11 +323,8 @@ def main(url: str) -> None:
         order = json.loads(line)
         try:
             rival = rivals[order["rival"]]
-            if order["order"] == "pairs":
-                did = rival.pairs(order["tasks"])
-            else:
-                did = rival.contend(order)
-            say({"did": did})
+            pairs = order["order"] == "pairs"
+            say({"did": rival.pairs(order["tasks"]) if pairs else rival.contend(order)})
         except Exception as why:
             say({"failed": f"{type(why).__name__}: {why}"})
 

@@ -38,14 +38,14 @@ pub(crate) type Result<T> = std::result::Result<T, Failure>;
 #[derive(Parser, Debug)]
 #[command(name = "bench", args_conflicts_with_subcommands = true)]
 struct Args {
-    /// Shorter rounds, at most 25 seconds in all: to see that it works, not to quote.
+    /// Shorter rounds, about a minute in all: to see that it works, not to quote.
     #[arg(long)]
     quick: bool,
     /// Writes every sample to this file.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
     /// Draws the table into this file, a PNG.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", overrides_with = "png")]
     png: Option<PathBuf>,
     /// Runs all threads and processes on this processor; without it the kernel places them.
     #[arg(long, value_name = "NUMBER")]

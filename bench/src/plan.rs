@@ -21,7 +21,9 @@ pub(crate) struct Plan {
     pub(crate) python: Duration,
     /// One contestant of uncontended pairs on Redis.
     pub(crate) redis_pairs: Duration,
-    /// One contestant with 16 contenders on Redis.
+    /// Rounds with 16 contenders on Redis: without a hold, and with one.
+    pub(crate) redis_rounds: [u32; 2],
+    /// One contestant of those.
     pub(crate) redis_contended: Duration,
     /// How many wait in a crowd on Redis.
     pub(crate) redis_crowd: &'static [u32],
@@ -32,7 +34,7 @@ pub(crate) struct Plan {
 }
 
 impl Plan {
-    /// At most 90 seconds in all.
+    /// At most four minutes in all.
     pub(crate) fn full() -> Self {
         Self {
             rounds: 5,
@@ -43,14 +45,15 @@ impl Plan {
             processes: Duration::from_millis(800),
             python: Duration::from_millis(200),
             redis_pairs: Duration::from_millis(300),
-            redis_contended: Duration::from_millis(500),
+            redis_rounds: [5, 2],
+            redis_contended: Duration::from_millis(300),
             redis_crowd: &[10, 1_000, 10_000],
-            redis_held: Duration::from_secs(8),
+            redis_held: Duration::from_secs(7),
             watch: Duration::from_secs(6),
         }
     }
 
-    /// At most 25 seconds in all: to see that it works, not to quote.
+    /// About a minute in all: to see that it works, not to quote.
     pub(crate) fn quick() -> Self {
         Self {
             rounds: 3,
@@ -61,7 +64,8 @@ impl Plan {
             processes: Duration::from_millis(400),
             python: Duration::from_millis(60),
             redis_pairs: Duration::from_millis(100),
-            redis_contended: Duration::from_millis(250),
+            redis_rounds: [1, 1],
+            redis_contended: Duration::from_millis(200),
             redis_crowd: &[10, 1_000],
             redis_held: Duration::from_millis(3_800),
             watch: Duration::from_secs(3),

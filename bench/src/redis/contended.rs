@@ -53,7 +53,7 @@ pub(crate) fn contended(
         })
         .collect();
     let unit = ("1/s", Better::Higher);
-    let rounds = plan.long_rounds;
+    let rounds = plan.redis_rounds[usize::from(!hold.is_zero())];
     let section = Section::measure(title(shape, hold), unit, rounds, plan.redis_contended, rows)?;
     Ok(section.note(
         "p50, p99: of the hand-off; wait: from the call of the acquire; commands: all that the \

@@ -76,21 +76,22 @@ fn sample(
 ) -> Result<Sample> {
     let tenures: Vec<Vec<_>> =
         turns.iter().map(|turns| turns.iter().map(Turn::tenure).collect()).collect();
-    let mut waits: Vec<u64> = turns
-        .iter()
-        .flatten()
-        .filter(|turn| (from..until).contains(&turn.granted))
-        .map(|turn| turn.granted - turn.asked)
-        .collect();
+    let turns = turns.iter().flatten().filter(|turn| (from..until).contains(&turn.granted));
+    let granted = turns.clone().count() as f64;
+    // Who asked before it opened waited for that, not for the others.
+    let mut waits: Vec<u64> =
+        turns.filter(|turn| turn.asked >= from).map(|turn| turn.granted - turn.asked).collect();
     waits.sort_unstable();
-    let granted = waits.len() as f64;
     let mut sample = tasks::sample(&judge(&tenures, from, until))?
         .with("wait p50 ms", percentile(&waits, 0.5) / 1e6)
         .with("wait p99 ms", percentile(&waits, 0.99) / 1e6)
         .with("cpu s/10k", did.cpu * 1e4 / did.count as f64)
         .with("commands", stats.calls() as f64 / granted)
-        .with("scripts", stats.calls_of("evalsha") as f64 / granted)
         .commands(stats.calls_each(granted));
+    let scripts = stats.calls_of("evalsha");
+    if scripts > 0 {
+        sample = sample.with("scripts", scripts as f64 / granted);
+    }
     if let Some(p99) = stats.script_p99() {
         sample = sample.with("script p99 us", p99);
     }
