@@ -64,7 +64,7 @@ struct Pipe {
     out: Vec<u8>,
     writing: bool,
     heard_at: BootTime,
-    dead: Option<String>,
+    dead: Option<End>,
     reader: Reader,
     /// When a waiter of ours was last told that it is queued.
     #[cfg(feature = "native")]
@@ -83,6 +83,13 @@ enum Reader {
     /// Nobody: nothing is due.
     #[cfg(feature = "native")]
     Nobody,
+}
+
+/// Why a connection can't be used any more.
+#[derive(Clone)]
+struct End {
+    kind: ErrorKind,
+    why: String,
 }
 
 struct Due {
@@ -152,7 +159,7 @@ impl Conn {
             drop(pipe);
             let sent = self.link.send(&bytes);
             if let Err(cause) = sent {
-                self.fail(&cause.to_string());
+                self.end(End::of(&cause));
             }
             bytes.clear();
             pipe = self.pipe();
@@ -165,18 +172,22 @@ impl Conn {
 
     /// Gives the connection up.
     pub(super) fn fail(&self, why: &str) {
+        self.end(End::new(why));
+    }
+
+    fn end(&self, why: End) {
         let due = {
             let mut pipe = self.pipe();
             if pipe.dead.is_some() {
                 return;
             }
-            pipe.dead = Some(why.to_owned());
+            pipe.dead = Some(why.clone());
             std::mem::take(&mut pipe.due)
         };
         self.link.close();
         self.nudge.notify_one();
         for one in due {
-            let _ = one.reply.send(Err(lost(why)));
+            let _ = one.reply.send(Err(lost(&why)));
         }
     }
 
@@ -188,7 +199,7 @@ impl Conn {
             let driving = {
                 let pipe = self.pipe();
                 if let Some(why) = &pipe.dead {
-                    return why.clone();
+                    return why.why.clone();
                 }
                 let driving = pipe.driven();
                 if !pipe.out.is_empty() && !pipe.writing {
@@ -205,16 +216,16 @@ impl Conn {
             let Some(ready) = unless(ready, nudged).await else { continue };
             let more = match ready {
                 Ok(()) => self.pump(),
-                Err(cause) => Err(cause.to_string()),
+                Err(cause) => Err(End::of(&cause)),
             };
             if let Err(why) = more {
-                self.fail(&why);
+                self.end(why);
             }
         }
     }
 
     /// Hands out what has arrived.
-    fn pump(&self) -> Result<(), String> {
+    fn pump(&self) -> Result<(), End> {
         let mut events = Vec::new();
         let read = self.read(&mut events);
         for event in events {
@@ -230,13 +241,13 @@ impl Conn {
         read
     }
 
-    fn read(&self, events: &mut Vec<Event>) -> Result<(), String> {
+    fn read(&self, events: &mut Vec<Event>) -> Result<(), End> {
         let mut buffer = self.inbound.lock().unwrap_or_else(PoisonError::into_inner);
         match self.link.receive(&mut buffer) {
-            Ok(0) => return Err("the server closed the connection".to_owned()),
+            Ok(0) => return Err(End::new("the server closed the connection")),
             Ok(_) => {}
             Err(cause) if cause.kind() == io::ErrorKind::WouldBlock => return Ok(()),
-            Err(cause) => return Err(cause.to_string()),
+            Err(cause) => return Err(End::of(&cause)),
         }
         let now = self.sys.now();
         let mut at = 0;
@@ -250,12 +261,14 @@ impl Conn {
                         Value::Push(items) => events.push(Event::Push(items)),
                         value => match pipe.due.pop_front() {
                             Some(due) => events.push(Event::Reply(due.reply, value)),
-                            None => return Err("a reply that nobody asked for".to_owned()),
+                            None => return Err(End::new("a reply that nobody asked for")),
                         },
                     }
                 }
                 Ok(None) => break,
-                Err(malformed) => return Err(format!("the reply is malformed: {}", malformed.0)),
+                Err(malformed) => {
+                    return Err(End::new(&format!("the reply is malformed: {}", malformed.0)));
+                }
             }
         }
         buffer.drain(..at);
@@ -354,7 +367,7 @@ impl runtime::Source for Conn {
                 runtime::Came::Nothing => {}
                 runtime::Came::Bytes => {
                     if let Err(why) = self.pump() {
-                        self.fail(&why);
+                        self.end(why);
                     }
                 }
             }
@@ -398,7 +411,7 @@ impl Reply {
         })
         .await;
         self.done = true;
-        answer.unwrap_or_else(|_| Err(lost("it was given up")))
+        answer.unwrap_or_else(|_| Err(lost(&End::new("it was given up"))))
     }
 }
 
@@ -422,6 +435,25 @@ async fn unless<T>(work: impl Future<Output = T>, stop: impl Future<Output = ()>
     .await
 }
 
-fn lost(why: &str) -> Error {
-    Error::new(ErrorKind::StoreUnavailable, format!("the connection to Redis was lost: {why}"))
+impl End {
+    fn new(why: &str) -> Self {
+        Self { kind: ErrorKind::StoreUnavailable, why: why.to_owned() }
+    }
+
+    fn of(cause: &io::Error) -> Self {
+        // A link's word for a server that is not who it must be: see `Link::receive`.
+        let kind = match cause.kind() {
+            io::ErrorKind::PermissionDenied => ErrorKind::StoreFailed,
+            _ => ErrorKind::StoreUnavailable,
+        };
+        Self { kind, why: cause.to_string() }
+    }
+}
+
+fn lost(end: &End) -> Error {
+    let what = match end.kind {
+        ErrorKind::StoreFailed => "the Redis server is not trusted",
+        _ => "the connection to Redis was lost",
+    };
+    Error::new(end.kind, format!("{what}: {}", end.why))
 }

@@ -20,7 +20,8 @@ pub trait Link: MaybeSend + MaybeSync {
     /// Appends what has arrived to `into`; 0 where the other side closed.
     ///
     /// # Errors
-    /// `WouldBlock` where nothing is there yet; anything else is the link's end.
+    /// `WouldBlock` where nothing is there yet; anything else is the link's end, `PermissionDenied`
+    /// where the other side is not who it must be.
     fn receive(&self, into: &mut Vec<u8>) -> io::Result<usize>;
 
     /// Completes when [`receive`](Self::receive) may have something, or the link died.

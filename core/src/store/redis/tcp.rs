@@ -204,6 +204,14 @@ impl TcpLink {
     }
 }
 
+fn of_tls(cause: rustls::Error) -> io::Error {
+    let kind = match cause {
+        rustls::Error::InvalidCertificate(_) => io::ErrorKind::PermissionDenied,
+        _ => io::ErrorKind::Other,
+    };
+    io::Error::new(kind, cause)
+}
+
 impl Link for TcpLink {
     fn send(&self, bytes: &[u8]) -> io::Result<()> {
         let mut out = self.out();
@@ -241,7 +249,7 @@ impl Link for TcpLink {
             match tls.read_tls(&mut Now(&self.socket)) {
                 Ok(0) => break true,
                 Ok(_) => {
-                    let state = tls.process_new_packets().map_err(io::Error::other)?;
+                    let state = tls.process_new_packets().map_err(of_tls)?;
                     let plain = state.plaintext_bytes_to_read();
                     let at = into.len();
                     into.resize(at + plain, 0);
