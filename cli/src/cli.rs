@@ -52,6 +52,7 @@ pub(crate) enum Command {
 const STORES: &str = "\
 Stores:
   sqlite:///path   one database file: every process of one user on one host
+  redis://host     one Redis or Valkey server; rediss:// for TLS
 
 Exit status of all commands but run, which passes on that of its program:
   0   done

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use leasehold::{ErrorKind, LostReason};
 
-const PAGES: [&str; 11] = [
+const PAGES: [&str; 12] = [
     "README.md",
     "ARCHITECTURE.md",
     "FEATURES.md",
@@ -15,6 +15,7 @@ const PAGES: [&str; 11] = [
     "docs/guarantees.md",
     "docs/errors.md",
     "docs/cli.md",
+    "docs/redis.md",
     "bench/README.md",
     "cli/README.md",
     "python/README.md",

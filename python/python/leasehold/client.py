@@ -29,7 +29,8 @@ _Plain: TypeAlias = tuple[
 
 def connect(url: str | None = None) -> Client:
     """A client of the store at ``url``: ``memory://`` (private to the client), ``memory://name``
-    (shared in the process), ``sqlite:///path``.
+    (shared in the process), ``sqlite:///path``, ``redis://[user:password@]host[:port][/database]``
+    (``rediss`` for TLS).
 
     Without a URL: ``LEASEHOLD_URL`` if it is set and not empty, else the file
     ``~/.local/state/leasehold/locks.db`` of the effective user: the locks of this user on this
