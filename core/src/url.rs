@@ -52,7 +52,7 @@ impl StoreUrl {
             _ if PLANNED.contains(&scheme) => Err(planned(text, scheme)),
             _ => Err(Error::invalid(format!(
                 "unknown scheme {} in the store URL {}: this version has memory, sqlite and redis",
-                shown(scheme),
+                shown(&redacted(scheme)),
                 shown(&redacted(text))
             ))),
         }
@@ -129,16 +129,17 @@ fn authority(text: &str) -> Result<url::Url> {
     }
 }
 
-/// `text` without what stands between `//` and the last `@` before the path, and without the
-/// query: both may hold secrets.
-fn redacted(text: &str) -> String {
-    let (head, rest) = match text.split_once("//") {
-        Some((head, rest)) => (format!("{head}//"), rest),
-        None => (String::new(), text),
+/// `text` without what stands before its last `@`, but for the scheme, and without the query: both
+/// may hold secrets. Not by the grammar of URLs: a password that should have been percent-encoded
+/// and was not may hold anything.
+pub(crate) fn redacted(text: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "+-.".contains(c);
+    let (scheme, rest) = match text.split_once("://") {
+        Some((scheme, _)) if scheme.chars().all(plain) => text.split_at(scheme.len() + 3),
+        _ => ("", text),
     };
-    let rest = rest.split(['?', '#']).next().unwrap_or_default();
     let rest = rest.rsplit_once('@').map_or(rest.to_owned(), |(_, host)| format!("***@{host}"));
-    format!("{head}{rest}")
+    format!("{scheme}{}", rest.split(['?', '#']).next().unwrap_or_default())
 }
 
 impl fmt::Display for StoreUrl {

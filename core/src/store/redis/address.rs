@@ -7,6 +7,8 @@ use percent_encoding::percent_decode_str;
 use url::Url;
 
 use super::Settings;
+use crate::name::shown;
+use crate::url::redacted;
 use crate::{Error, Result};
 
 /// A parsed URL. Never shown with its password.
@@ -85,7 +87,7 @@ impl RedisUrl {
                 _ => {
                     return Err(Error::invalid(format!(
                         "unknown parameter {} in the Redis URL: there are prefix and ca",
-                        crate::name::shown(&key)
+                        shown(&redacted(&key))
                     )));
                 }
             }
@@ -113,7 +115,7 @@ fn database(path: &str) -> Result<u32> {
         digits => digits.parse().map_err(|cause| {
             Error::invalid(format!(
                 "the database in the Redis URL is {}: a number is needed",
-                crate::name::shown(digits)
+                shown(&redacted(digits))
             ))
             .caused_by(cause)
         }),

@@ -246,6 +246,10 @@ impl Inner {
         let replies: Vec<_> = steps.iter().map(|step| conn.request(step)).collect();
         for reply in replies {
             if let Value::Error(text) = reply.value().await? {
+                let text = match &settings.password {
+                    Some(password) if !password.is_empty() => text.replace(&**password, "***"),
+                    _ => text,
+                };
                 return Err(refused(&text));
             }
         }
@@ -280,6 +284,8 @@ impl Drop for Gone {
     }
 }
 
+const RIGHTS: &str = ": docs/redis.md lists the rights that the user needs";
+
 /// What an error reply of the server means to the caller.
 pub(super) fn refused(text: &str) -> Error {
     let code = text.split(' ').next().unwrap_or_default();
@@ -291,7 +297,11 @@ pub(super) fn refused(text: &str) -> Error {
     };
     let hint = match code {
         "NOAUTH" | "WRONGPASS" => ": user and password stand in the URL",
-        "NOPERM" => ": docs/redis.md lists the rights that the user needs",
+        "NOPERM" => RIGHTS,
+        // A script's own command: in the words of Redis up to 7.0, and of those after it.
+        _ if text.contains("user executing the script can't") || text.contains("ACL failure") => {
+            RIGHTS
+        }
         "MOVED" | "ASK" | "CROSSSLOT" => ": this version has no Redis Cluster",
         "OOM" => ": the server's memory is full",
         _ if text.contains("unknown command") && text.contains("HELLO") => {
@@ -299,6 +309,8 @@ pub(super) fn refused(text: &str) -> Error {
         }
         _ => "",
     };
+    // Some servers repeat what they were sent, and we sent the password or a token.
+    let text = text.split(", with args").next().unwrap_or_default();
     let shown: String = text.chars().filter(|c| !c.is_control()).take(300).collect();
     Error::new(kind, format!("Redis answered {shown:?}{hint}"))
 }
