@@ -12,7 +12,9 @@ mod holding;
 mod late;
 mod pushes;
 mod restart;
+mod rights;
 mod scene;
+mod secrets;
 mod starved;
 
 use leasehold_testkit::proxy::Proxy;
@@ -21,27 +23,39 @@ use libtest_mimic::{Arguments, Trial};
 
 use scene::{Scene, Test};
 
+const REDIS: &[Flavour] = &[Flavour::Redis];
+const BOTH: &[Flavour] = &Flavour::ALL;
+
+const PARTS: &[(&str, &[Test], &[Flavour])] = &[
+    ("holding", holding::TESTS, REDIS),
+    ("starved", starved::TESTS, REDIS),
+    ("answers", answers::TESTS, BOTH),
+    ("late", late::TESTS, BOTH),
+    ("pushes", pushes::TESTS, REDIS),
+    ("flushed", flushed::TESTS, BOTH),
+    ("restart", restart::TESTS, BOTH),
+    ("secrets", secrets::TESTS, REDIS),
+    ("rights", rights::TESTS, BOTH),
+];
+
 fn main() {
+    secrets::keep_log();
     let mut arguments = Arguments::from_args();
     // They wait most of the time, for deadlines.
     arguments.test_threads.get_or_insert(6);
-    let parts: &[(&str, &[Test])] = &[
-        ("holding", holding::TESTS),
-        ("starved", starved::TESTS),
-        ("answers", answers::TESTS),
-        ("late", late::TESTS),
-        ("pushes", pushes::TESTS),
-        ("flushed", flushed::TESTS),
-        ("restart", restart::TESTS),
-    ];
-    let trial = |part: &str, test: &'static Test| {
-        Trial::ignorable_test(format!("{part}::{}", test.name), || {
-            let setup = (test.setup)(RedisSetup::new(Flavour::Redis));
-            on_redis(&setup, |server| (test.body)(&scene(server)))
-        })
-    };
-    let trials = parts.iter().flat_map(|(part, tests)| tests.iter().map(|test| trial(part, test)));
-    libtest_mimic::run(&arguments, trials.collect()).exit();
+    let mut trials = Vec::new();
+    for (part, tests, flavours) in PARTS {
+        for (flavour, test) in
+            flavours.iter().flat_map(|it| tests.iter().map(move |test| (it, test)))
+        {
+            let name = format!("{part}::{}::{}", flavour.name(), test.name);
+            trials.push(Trial::ignorable_test(name, || {
+                let setup = (test.setup)(RedisSetup::new(*flavour));
+                on_redis(&setup, |server| (test.body)(&scene(server)))
+            }));
+        }
+    }
+    libtest_mimic::run(&arguments, trials).exit();
 }
 
 fn scene(server: &RedisServer) -> Scene<'_> {
