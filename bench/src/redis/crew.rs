@@ -113,14 +113,7 @@ impl<'a> Gathered<'a> {
         for (number, worker) in workers.iter_mut().enumerate() {
             tell(worker, &order(number))?;
         }
-        for worker in &mut *workers {
-            match answer(worker)? {
-                Answer::Ready => {}
-                Answer::Failed(why) => return Err(why.into()),
-                other => return Err(format!("a worker said {other:?} instead of ready").into()),
-            }
-        }
-        Ok(Self { workers })
+        Working { workers }.paused()
     }
 
     /// Lets them work until `until`; contender number 0 keeps its first turn until `open`.
@@ -137,7 +130,19 @@ pub(crate) struct Working<'a> {
     workers: &'a mut [Process],
 }
 
-impl Working<'_> {
+impl<'a> Working<'a> {
+    /// Waits until all wait for a word again.
+    pub(crate) fn paused(self) -> Result<Gathered<'a>> {
+        for worker in &mut *self.workers {
+            match answer(worker)? {
+                Answer::Ready => {}
+                Answer::Failed(why) => return Err(why.into()),
+                other => return Err(format!("a worker said {other:?} instead of ready").into()),
+            }
+        }
+        Ok(Gathered { workers: self.workers })
+    }
+
     /// Waits for their ends. The sum of what they did.
     pub(crate) fn done(self) -> Result<Did> {
         let mut sum = Did::default();

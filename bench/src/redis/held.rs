@@ -42,14 +42,18 @@ fn hold(lab: &Lab, rival: &str, locks: u32, ttl: Duration, span: Duration) -> Re
     let ttl = u64::try_from(ttl.as_millis())?;
     let gathered = crews.one(rival, &Order::Hold { rival: rival.to_owned(), locks, ttl })?;
     let (begun, before) = (clock::now(), server.stats()?);
-    // The worker gives back only after this process has looked.
-    let working = gathered.go(begun, begun + clock::span(span) + clock::span(LOOK))?;
+    let working = gathered.go(begun, begun + clock::span(span))?;
     clock::pause(span);
     let (seconds, stats) = ((clock::now() - begun) as f64 / 1e9, server.stats()?.since(&before));
-    let least = server.least_ttl(locks)?;
-    let did = working.done()?;
-    if did.count < u64::from(locks) {
-        return Err(format!("{} of {locks} locks were still held", did.count).into());
+    let paused = working.paused()?;
+    let (gone, least) = server.held(locks)?;
+    let did = paused.go(0, 0)?.done()?;
+    if gone > 0 || did.count < u64::from(locks) {
+        let believed = did.count;
+        return Err(format!(
+            "of {locks} locks the server has lost {gone}, and the client believes in {believed}"
+        )
+        .into());
     }
     Ok(Sample::of(did.cpu * 100.0 / did.seconds)
         .with("server cpu %", stats.cpu() * 100.0 / seconds)
@@ -58,6 +62,3 @@ fn hold(lab: &Lab, rival: &str, locks: u32, ttl: Duration, span: Duration) -> Re
         .with("least ms left", least as f64)
         .commands(stats.calls_each(seconds)))
 }
-
-/// How long the look at all keys may take.
-const LOOK: Duration = Duration::from_millis(500);

@@ -30,7 +30,8 @@ pub(crate) enum Order {
         /// Where the turns go.
         file: PathBuf,
     },
-    /// Many locks held and renewed. Ready when all are held.
+    /// Many locks held and renewed. Ready when all are held, and again at the end: they are given
+    /// back at a second [`Order::Go`], after the bench has looked.
     Hold {
         /// With what.
         rival: String,

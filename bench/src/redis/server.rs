@@ -42,20 +42,16 @@ impl Server {
         Stats::parse(&info)
     }
 
-    /// The least time that any of the held locks has left, in milliseconds.
-    ///
-    /// # Errors
-    /// Where one is gone.
-    pub(crate) fn least_ttl(&mut self, locks: u32) -> Result<i64> {
+    /// How many of the held locks are gone, and the least time that any other has left, in
+    /// milliseconds.
+    pub(crate) fn held(&mut self, locks: u32) -> Result<(usize, i64)> {
         let mut pipe = redis::pipe();
         for index in 0..locks {
             pipe.cmd("PTTL").arg(held_name(index));
         }
         let left: Vec<i64> = pipe.query(&mut self.admin)?;
-        match left.into_iter().min() {
-            Some(least) if least > 0 => Ok(least),
-            _ => Err("the server has lost a lock".into()),
-        }
+        let kept = left.iter().filter(|left| **left >= 0);
+        Ok((left.len() - kept.clone().count(), kept.copied().min().unwrap_or(0)))
     }
 
     /// Runs a command of the bench itself.

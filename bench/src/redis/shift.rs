@@ -141,12 +141,19 @@ async fn contend<C: Contender>(
     Ok(turns)
 }
 
-/// Keeps what `holder` holds until `until`: how many are still held then.
-pub(crate) async fn keep<H: Holder>(holder: &H, held: H::Held, until: u64) -> Result<Did> {
+/// Keeps what `holder` holds until `until`, waits for the word and gives all back. Answers how many
+/// were still held then, and what the keeping took.
+pub(crate) async fn keep<H: Holder>(
+    holder: &H,
+    held: H::Held,
+    until: u64,
+    word: impl FnOnce() -> Result<()>,
+) -> Result<Did> {
     let (begun, used) = (clock::now(), clock::process_cpu());
     let last = Duration::from_nanos(until.saturating_sub(begun));
     let kept = holder.keep(held, last).await?;
     let mut did = did(0, begun, used);
+    word()?;
     did.count = H::let_go(kept).await?;
     Ok(did)
 }

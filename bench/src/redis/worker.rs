@@ -120,7 +120,7 @@ impl Worker {
 async fn hold<H: Holder>(holder: &H, locks: u32, ttl: Duration) -> Result<Did> {
     let held = holder.hold(locks, ttl).await?;
     let (_, until) = told_to_go()?;
-    keep(holder, held, until).await
+    keep(holder, held, until, || told_to_go().map(drop)).await
 }
 
 impl Job {
