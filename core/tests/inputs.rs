@@ -31,8 +31,9 @@ fn wrong_urls_are_refused_by_the_part_that_is_wrong() {
         ("redis://", InvalidInput, "host"),
         ("redis:///0", InvalidInput, "host"),
         ("etcd://", InvalidInput, "host"),
-        ("redis://localhost", Unsupported, "redis"),
-        ("rediss://localhost:6380/1", Unsupported, "rediss"),
+        ("redis://localhost/db", InvalidInput, "database"),
+        ("etcd://localhost", Unsupported, "etcd"),
+        ("rediss://localhost?timeout=1", InvalidInput, "timeout"),
         ("postgres://localhost/db", Unsupported, "postgres"),
         ("mysql://localhost/db", Unsupported, "mysql"),
         ("zookeeper://localhost", Unsupported, "zookeeper"),
@@ -61,8 +62,12 @@ fn secrets_in_a_url_are_never_shown() {
         "sqlite:///x?key=canary",
     ];
     for url in urls {
-        let error = Client::connect(url).expect_err(url);
-        let all = format!("{error} {error:?} {:?} {}", error.causes(), error.message());
+        let all = match Client::connect(url) {
+            Ok(client) => format!("{client:?}"),
+            Err(error) => {
+                format!("{error} {error:?} {:?} {}", error.causes(), error.message())
+            }
+        };
         assert!(!all.contains("canary"), "{url} is shown as {all}");
     }
 }

@@ -122,7 +122,7 @@ def test_names_that_look_alike_are_two_locks(client: leasehold.Client) -> None:
         ("sqlite:///a%00b", InvalidInput, "NUL"),
         ("memory://a/b", InvalidInput, "memory"),
         ("redis://", InvalidInput, "no host"),
-        ("redis://host", Unsupported, "redis"),
+        ("etcd://host", Unsupported, "etcd"),
         ("sqlite:///\udc80", InvalidInput, "lone surrogate"),
         (b"memory://", TypeError, "store URL is b'memory://'"),
         (7, TypeError, "store URL is 7"),

@@ -25,7 +25,7 @@ fn wrong_store_urls() {
         ("redsi://host", "redsi"),
         ("redis:///0", "no host"),
         ("redis://:hunter2canary@/0", "redis://***@/0"),
-        ("redis://:hunter2canary@host", "redis store"),
+        ("redis://:hunter2canary@host/x", "database"),
         ("foo://user:hunter2canary@host/x?password=hunter2canary", "foo"),
         ("sqlite://host/path", "host"),
         ("sqlite://", "missing"),

@@ -22,6 +22,9 @@ use crate::sys::{BootTime, Sys};
 /// Renewals in one request.
 const BATCH: usize = 500;
 
+/// Renewals are moved up by at most this share of the ttl, so that they share a request.
+const GRID: u32 = 100;
+
 /// Keeps the leases of one runtime.
 pub(crate) struct Watchdog {
     sys: Sys,
@@ -69,7 +72,7 @@ impl Watchdog {
         let renew_at = match (terms.renew, confirm_in) {
             (false, _) => BootTime::NEVER,
             (true, Some(span)) => now + span,
-            (true, None) => now + self.sys.jitter(terms.ttl / 3),
+            (true, None) => self.in_a_third(now, terms.ttl),
         };
         let mut state = self.state();
         state.last_id += 1;
@@ -177,7 +180,7 @@ impl Watchdog {
         match answer {
             Some(Renewal::Renewed { .. }) => {
                 if held.renewed(believed_until(sent, asked.ttl)) {
-                    self.next_renewal(held, self.sys.now() + self.sys.jitter(asked.ttl / 3));
+                    self.next_renewal(held, self.in_a_third(self.sys.now(), asked.ttl));
                 } else if let Some(reason) = held.lost_reason() {
                     // It came back to life in the store after its holder was told.
                     self.lose(held, reason);
@@ -189,6 +192,13 @@ impl Watchdog {
             }
             None => self.failed(held),
         }
+    }
+
+    /// A third of `ttl` from `now`, with jitter, on a grid that other leases share.
+    fn in_a_third(&self, now: BootTime, ttl: Duration) -> BootTime {
+        let at = now + self.sys.jitter(ttl / 3);
+        let grid = u64::try_from((ttl / GRID).as_nanos()).unwrap_or(u64::MAX).max(1);
+        BootTime::from_nanos(at.as_nanos() / grid * grid)
     }
 
     fn failed(&self, held: &Held) {

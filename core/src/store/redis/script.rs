@@ -50,7 +50,11 @@ impl Scripts {
                 LOCK,
                 include_str!("lua/acquire_steps.lua"),
             ]),
-            renew: script(&[LOCK, include_str!("lua/renew.lua")]),
+            renew: script(&[
+                include_str!("lua/renew.lua"),
+                LOCK,
+                include_str!("lua/renew_steps.lua"),
+            ]),
             release: script(&[
                 include_str!("lua/release.lua"),
                 LOCK,

@@ -20,6 +20,9 @@ use crate::{Error, ErrorKind, LostReason, Name, Profile, Result};
 
 /// Locks in one script call: a server has one thread, and others wait for it.
 const BATCH: usize = 100;
+/// The same for asks, which cost several times a renewal: the heartbeats of 10,000 waiters must not
+/// hold up a release for longer than those of ten do by much.
+const ASKS: usize = 16;
 /// Keys that SCAN looks at in one step.
 const SCANNED: &[u8] = b"1000";
 
@@ -247,8 +250,8 @@ impl Store for RedisStore {
                 };
             }
             match asks.len() {
-                1..=BATCH => self.acquire_some(asks, how).await,
-                _ => all(asks.chunks(BATCH).map(|asks| self.acquire_some(asks, how))).await,
+                1..=ASKS => self.acquire_some(asks, how).await,
+                _ => all(asks.chunks(ASKS).map(|asks| self.acquire_some(asks, how))).await,
             }
         })
     }

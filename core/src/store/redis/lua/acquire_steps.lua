@@ -22,26 +22,26 @@ local function taken(s, token, m, wait)
     string.match(wait, '^(%S+) (%S+) (%S+) (%S+) (%S+)$')
   lives = tonumber(lives)
   local rest = ' ' .. claim .. ' ' .. channel .. ' ' .. string.match(m, '^%S+ %S+ (.*)$')
-  local known = s.q and call('HGET', s.H, 'w' .. token)
-  if not known then
+  local known = s.q and call('HMGET', s.H, 'w' .. token, 'k') or { false, false }
+  if not known[1] then
     if crowded(s, tonumber(limit)) then return { 4, tonumber(limit) } end
     local place = rank .. string.format('%016.0f', call('HINCRBY', s.H, 's', 1))
     call('HSET', s.H, 'w' .. token, place .. rest, 'a' .. token, now + lives)
     call('ZADD', s.Q, 0, place .. token)
     s.changed = s.changed or not s.q
     s.q = true
+    local due = tonumber(call('HGET', s.H, 'z') or 0)
+    if due > now + lives then call('HSET', s.H, 'z', now + lives) end
   else
-    local entry = sub(known, 1, 26) .. rest
-    if entry == known then
+    local entry = sub(known[1], 1, 26) .. rest
+    if entry == known[1] then
       call('HSET', s.H, 'a' .. token, now + lives)
     else
       call('HSET', s.H, 'w' .. token, entry, 'a' .. token, now + lives)
     end
   end
-  keep(s, lives)
-  local due = tonumber(call('HGET', s.H, 'z') or 0)
-  if due > now + lives then call('HSET', s.H, 'z', now + lives) end
-  return { 2, head(s) == token and 1 or 0, span, shown(s) }
+  keep(s, lives, known[2])
+  return { 2, head(s, token) == token and 1 or 0, span, shown(s) }
 end
 
 local function acquire(s, index)

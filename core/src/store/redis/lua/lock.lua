@@ -6,7 +6,8 @@
 --      the latest word of it, 13 digits; its token, 32; then " grace claimed profile". Counts only
 --      while L has that token
 --   H  hash, while anyone waits: w<token> "place claim channel profile", a<token> until when it is
---      alive, s last place given out, z when the next of them may be found dead
+--      alive, s last place given out, z when the next of them may be found dead, k until when H and
+--      Q are kept
 --   Q  sorted set: the waiters by rank and arrival at score 0, each entry ending in the token; and
 --      x<token> for each tombstone, at end * 4 + kind
 -- All times are in ms of the server's clock. L ends on its own, the others an hour later.
@@ -48,11 +49,11 @@ local function save(s)
   call('SET', s.S, flag .. head .. (s.t or NONE) .. ' ' .. s.m, 'PX', math.max(span, rest))
 end
 
--- Has H and Q outlive what is in them by half an hour at least.
-local function keep(s, span)
-  if call('PTTL', s.Q) < span + KEEP / 2 then
+-- Has H and Q outlive what is in them by half an hour at least; both are kept until `kept`.
+local function keep(s, span, kept)
+  if tonumber(kept or 0) < now + span + KEEP / 2 then
     call('PEXPIRE', s.Q, span + KEEP)
-    call('PEXPIRE', s.H, span + KEEP)
+    if call('PEXPIRE', s.H, span + KEEP) == 1 then call('HSET', s.H, 'k', now + span + KEEP) end
     s.changed = true
   end
 end
@@ -70,7 +71,7 @@ local function bury(s, token, kind, till)
   end
   call('ZADD', s.Q, till * 4 + kind, 'x' .. token)
   s.q, s.changed = true, true
-  keep(s, till - now)
+  keep(s, till - now, now + call('PTTL', s.Q))
 end
 
 -- 1: held by a tenure of ours; 2: by another library. A tenure that ran out is cleared away and its
@@ -130,12 +131,14 @@ local function leave(s, token)
   return true
 end
 
--- The first waiter that is alive, and what is known of it; the dead before it are removed.
-local function head(s)
+-- The first waiter that is alive, and what is known of it; the dead before it are removed. `living`
+-- needs no look.
+local function head(s, living)
   while true do
     local entry = first(s)
     if not entry then return nil end
     local token = sub(entry, 27)
+    if token == living then return token end
     local known = call('HMGET', s.H, 'a' .. token, 'w' .. token)
     if tonumber(known[1] or 0) > now then return token, known[2] end
     strike(s, entry)

@@ -1,0 +1,34 @@
+local function renew(s, index)
+  local at = 3 * (index - 1)
+  local token, span, grace = ARGV[at + 1], tonumber(ARGV[at + 2]), tonumber(ARGV[at + 3])
+  if s.v == token then
+    local rest = left(s)
+    if s.t ~= token then
+      -- The server lost S; the string decides who holds the lock.
+      s.t, s.m, s.till, s.changed = token, '0 0 ', now, true
+    end
+    local old, claimed, profile = string.match(s.m, '^(%S+) (%S+) (.*)$')
+    local told = math.max(rest - old, span - grace)
+    if span > rest then
+      call('PEXPIRE', s.L, span - 1)
+      rest = span
+    end
+    -- S is written only where it says something else, or would not outlive the tenure by much.
+    if claimed == '1' or rest - told ~= tonumber(old) or s.till + KEEP / 2 < now + rest then
+      s.m, s.till, s.changed = (rest - told) .. ' 0 ' .. profile, now + rest, true
+    end
+    return 1
+  end
+  if tomb(s, token) == REVOKED then return 2 end
+  if s.v or s.odd or (s.t and s.t ~= token) then return 3 end
+  return 4
+end
+
+for index = 1, count do
+  if not answers[index] then
+    local s = load(index)
+    answers[index] = renew(s, index)
+    save(s)
+  end
+end
+return answers
