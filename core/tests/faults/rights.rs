@@ -19,6 +19,8 @@ fn each(scene: &Scene<'_>) {
     let commands: Vec<&str> = MINIMAL_ACL.split(' ').filter(|rule| rule.starts_with('+')).collect();
     assert!(commands.len() > 20, "{commands:?}");
     everything(scene, &sys, MINIMAL_ACL).expect("they are enough");
+    let page = include_str!("../../../docs/redis.md");
+    assert!(page.contains(&format!("user locks on >secret {MINIMAL_ACL}\n")), "docs/redis.md");
     let mut idle = Vec::new();
     for command in &commands {
         let rest: Vec<&str> = MINIMAL_ACL.split(' ').filter(|rule| rule != command).collect();

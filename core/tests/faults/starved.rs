@@ -3,18 +3,36 @@
 use std::sync::mpsc::channel;
 use std::sync::{Arc, Barrier};
 
-use leasehold::{LostReason, Release};
+use leasehold::{Client, ClientOptions, LostReason, Release};
 use leasehold_testkit::proxy::{Action, Direction, Fault};
 use tokio::runtime::{Builder, Runtime};
 
 use super::scene::{LONG, SHORT, SLACK, Scene, Test, hear, now, report, test, told, watch_end};
 
 pub(super) const TESTS: &[Test] = &[
-    test("runtime_of_one_thread_keeps_its_lock", |scene| keeps(scene, &one_thread())),
-    test("runtime_of_many_threads_keeps_its_lock", |scene| keeps(scene, &many_threads())),
-    test("runtime_of_one_thread_is_told", |scene| is_told(scene, &one_thread())),
-    test("runtime_of_many_threads_is_told", |scene| is_told(scene, &many_threads())),
+    test("runtime_of_one_thread_keeps_its_lock", |scene| {
+        keeps(scene, &one_thread(), &scene.client);
+    }),
+    test("runtime_of_many_threads_keeps_its_lock", |scene| {
+        keeps(scene, &many_threads(), &scene.client);
+    }),
+    test("runtime_that_drives_the_requests_keeps_its_lock", |scene| {
+        let runtime = one_thread();
+        keeps(scene, &runtime, &hosted(scene, &runtime));
+    }),
+    test("runtime_of_one_thread_is_told", |scene| is_told(scene, &one_thread(), &scene.client)),
+    test("runtime_of_many_threads_is_told", |scene| is_told(scene, &many_threads(), &scene.client)),
+    test("runtime_that_drives_the_requests_is_told", |scene| {
+        let runtime = one_thread();
+        is_told(scene, &runtime, &hosted(scene, &runtime));
+    }),
 ];
+
+/// A client whose requests are driven by the user's runtime.
+fn hosted(scene: &Scene<'_>, runtime: &Runtime) -> Client {
+    let options = ClientOptions { io: Some(runtime.handle().clone()), ..ClientOptions::default() };
+    Client::with(&scene.proxy.url(&scene.server.url()), options).expect("a client")
+}
 
 const WORKERS: usize = 2;
 
@@ -47,8 +65,8 @@ fn saturated(runtime: &Runtime, body: impl FnOnce()) {
 }
 
 /// For three lengths of the lease.
-fn keeps(scene: &Scene<'_>, runtime: &Runtime) {
-    let lock = scene.client.lock("starved").ttl(SHORT);
+fn keeps(scene: &Scene<'_>, runtime: &Runtime, client: &Client) {
+    let lock = client.lock("starved").ttl(SHORT);
     let lease = runtime.block_on(runtime.spawn(lock.acquire())).expect("no panic").expect("free");
     let fence = lease.fence();
     saturated(runtime, || {
@@ -68,8 +86,8 @@ fn keeps(scene: &Scene<'_>, runtime: &Runtime) {
 
 /// At the same time the network is gone: who asks knows at once, and who was blocked is told as
 /// soon as it runs again.
-fn is_told(scene: &Scene<'_>, runtime: &Runtime) {
-    let lock = scene.client.lock("starved").ttl(SHORT);
+fn is_told(scene: &Scene<'_>, runtime: &Runtime, client: &Client) {
+    let lock = client.lock("starved").ttl(SHORT);
     let lease = runtime.block_on(runtime.spawn(lock.acquire())).expect("no panic").expect("free");
     let told = told(&lease);
     let lease = Arc::new(lease);
