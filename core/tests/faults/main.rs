@@ -7,6 +7,7 @@
 #![allow(clippy::disallowed_methods, reason = "real servers in real time")]
 
 mod answers;
+mod crowds;
 mod flushed;
 mod holding;
 mod late;
@@ -34,6 +35,7 @@ const PARTS: &[(&str, &[Test], &[Flavour])] = &[
     ("pushes", pushes::TESTS, REDIS),
     ("flushed", flushed::TESTS, BOTH),
     ("restart", restart::TESTS, BOTH),
+    ("crowds", crowds::TESTS, REDIS),
     ("secrets", secrets::TESTS, REDIS),
     ("rights", rights::TESTS, BOTH),
 ];
