@@ -15,6 +15,7 @@ mod property;
 pub mod proxy;
 mod random;
 pub mod server;
+pub mod sim;
 mod stepper;
 mod turn;
 mod world;
