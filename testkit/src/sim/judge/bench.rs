@@ -1,0 +1,353 @@
+//! What the oracles know, and how they are told.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use leasehold::LostReason;
+use leasehold::store::redis::Purpose;
+
+use super::ops::{Ask, Ending, Op};
+use super::tenures::LockLog;
+use crate::sim::coverage::Coverage;
+use crate::sim::fault::Fault;
+use crate::sim::kernel::{Kernel, Life};
+use crate::sim::net::{Meant, Step, meaning};
+use crate::sim::redis::take_request;
+
+/// What a server forgot.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Loss {
+    /// Everything.
+    All,
+    /// What happened last.
+    Rollback,
+    /// Nothing, but what is to expire does so early.
+    Early,
+    /// That a tenure had run out: its clock is stepped back.
+    Undone,
+}
+
+/// The oracles.
+pub(crate) struct Judge {
+    pub(super) kernel: Arc<Kernel>,
+    pub(super) names: Vec<String>,
+    pub(super) latency: u64,
+    guilty: AtomicBool,
+    server_ppb: AtomicI64,
+    traced: bool,
+    state: Mutex<State>,
+}
+
+pub(super) struct State {
+    pub(super) ops: Vec<Op>,
+    /// Tokens to operations.
+    pub(super) tokens: BTreeMap<Vec<u8>, usize>,
+    pub(super) locks: Vec<LockLog>,
+    /// By token: when a request that can prolong its tenure was last sent, by the sender's clock.
+    pub(super) sent: BTreeMap<Vec<u8>, u64>,
+    /// By token: when such a request was last executed, in true time.
+    pub(super) executed: BTreeMap<Vec<u8>, u64>,
+    /// Tokens that the server has been asked for.
+    pub(super) asked: BTreeSet<Vec<u8>>,
+    /// By token: when the server was told to refuse it, in ms of its clock.
+    pub(super) buried: BTreeMap<Vec<u8>, i64>,
+    /// By machine: until when something was wrong.
+    pub(super) disturbed: Vec<u64>,
+    pub(super) paused: Vec<u64>,
+    /// The oracle looks right now: what is noticed meanwhile was noticed by nobody else.
+    pub(super) looking: bool,
+    /// A loss is being noticed: changes need no cause.
+    pub(super) losing: bool,
+    /// By how much the server's clock was stepped back, in all.
+    pub(super) stepped_back: u64,
+    /// Fences are ordered within an epoch.
+    pub(super) epoch: u32,
+    verdict: Option<String>,
+    log: Vec<String>,
+    pub(crate) coverage: Coverage,
+    pub(super) steps: u64,
+}
+
+impl Judge {
+    pub(crate) fn new(
+        kernel: Arc<Kernel>,
+        names: Vec<String>,
+        machines: usize,
+        latency: u64,
+        traced: bool,
+    ) -> Arc<Self> {
+        let locks = names.iter().map(|_| LockLog::default()).collect();
+        let state = State {
+            ops: Vec::new(),
+            tokens: BTreeMap::new(),
+            locks,
+            sent: BTreeMap::new(),
+            executed: BTreeMap::new(),
+            asked: BTreeSet::new(),
+            buried: BTreeMap::new(),
+            disturbed: vec![0; machines],
+            paused: vec![0; machines],
+            looking: false,
+            losing: false,
+            stepped_back: 0,
+            epoch: 0,
+            verdict: None,
+            log: Vec::new(),
+            coverage: Coverage::default(),
+            steps: 0,
+        };
+        let (guilty, server_ppb) = (AtomicBool::new(false), AtomicI64::new(0));
+        let state = Mutex::new(state);
+        Arc::new(Self { kernel, names, latency, guilty, server_ppb, traced, state })
+    }
+
+    /// How fast the server's clock is.
+    pub(crate) fn set_server_ppb(&self, ppb: i64) {
+        self.server_ppb.store(ppb, Ordering::Relaxed);
+    }
+
+    pub(super) fn server_ppb(&self) -> i64 {
+        self.server_ppb.load(Ordering::Relaxed)
+    }
+
+    /// Writes into the history, if that is kept.
+    pub(crate) fn note(&self, text: impl FnOnce() -> String) {
+        if !self.traced {
+            return;
+        }
+        let (text, now) = (text(), self.kernel.now());
+        let line = format!("{:>11.6} {text}", now as f64 / 1e9);
+        self.state().log.push(line);
+    }
+
+    /// A promise was broken.
+    pub(crate) fn accuse(&self, text: impl Into<String>) {
+        let text = text.into();
+        self.note(|| format!("!!! {text}"));
+        self.guilty.store(true, Ordering::Relaxed);
+        let at = self.kernel.now() as f64 / 1e9;
+        self.state().verdict.get_or_insert_with(|| format!("{text} (at {at:.6} s)"));
+    }
+
+    /// Whether a promise was broken.
+    pub(crate) fn guilty(&self) -> bool {
+        self.guilty.load(Ordering::Relaxed)
+    }
+
+    /// What was broken, the history, what faults struck where, and the steps counted.
+    pub(crate) fn close(&self) -> (Option<String>, Vec<String>, Coverage, u64) {
+        let mut state = self.state();
+        (
+            state.verdict.take(),
+            std::mem::take(&mut state.log),
+            std::mem::take(&mut state.coverage),
+            state.steps,
+        )
+    }
+
+    /// Numbers that are the same for the same history.
+    pub(crate) fn prints(&self) -> Vec<u64> {
+        let state = self.state();
+        let of = |op: &Op| {
+            let (ended, _) = op.ended.unwrap_or((0, Ending::Tidy));
+            [op.started, op.held_since, ended, op.deadline.unwrap_or_default()]
+        };
+        state.ops.iter().flat_map(of).collect()
+    }
+
+    /// A class of faults struck at this step.
+    pub(crate) fn struck(&self, fault: Fault, step: Step, _machine: usize) {
+        self.state().coverage.add(fault, step);
+    }
+
+    /// Something is wrong until then: with one machine, or with all.
+    pub(crate) fn disturbed(&self, machine: Option<usize>, until: u64) {
+        let mut state = self.state();
+        for (index, disturbed) in state.disturbed.iter_mut().enumerate() {
+            if machine.is_none_or(|machine| machine == index) {
+                *disturbed = (*disturbed).max(until);
+            }
+        }
+    }
+
+    /// Nothing is wrong from now on.
+    pub(crate) fn calm(&self, now: u64) {
+        self.state().disturbed.fill(now);
+        self.note(|| "--- calm: no fault from here on".to_owned());
+    }
+
+    /// A machine stands still until then.
+    pub(crate) fn paused(&self, machine: usize, until: u64) {
+        let mut state = self.state();
+        let paused = &mut state.paused[machine];
+        *paused = if until > self.kernel.now() { until.max(*paused) } else { until };
+    }
+
+    /// The server forgets something.
+    pub(crate) fn loss(&self, loss: Loss) {
+        let mut state = self.state();
+        let State { ops, locks, .. } = &mut *state;
+        if loss != Loss::Undone {
+            ops.iter_mut().filter(|op| op.ended.is_none()).for_each(|op| op.excused = true);
+        }
+        if loss == Loss::Early {
+            return;
+        }
+        locks.iter_mut().for_each(LockLog::forgive);
+        state.losing = true;
+        if loss == Loss::Undone {
+            return;
+        }
+        state.buried.clear();
+        // The server's clock is behind the fences only after it was stepped back.
+        if state.stepped_back > 0 {
+            state.epoch += 1;
+        }
+    }
+
+    /// The server's clock was stepped back by so much.
+    pub(crate) fn stepped_back(&self, span: u64) {
+        self.state().stepped_back += span;
+    }
+
+    /// A process is gone.
+    pub(crate) fn crashed(&self, life: Life, _until: u64) {
+        let now = self.kernel.now();
+        let mut state = self.state();
+        for op in state.ops.iter_mut().filter(|op| op.life == life && op.ended.is_none()) {
+            op.ended = Some((now, Ending::Crashed));
+            op.held = false;
+        }
+    }
+
+    /// An attempt begins.
+    pub(crate) fn begin(&self, life: Life, ask: Ask) -> usize {
+        let (started, local) = (self.kernel.now(), self.kernel.boot(life.machine).as_nanos());
+        let mut state = self.state();
+        let op = Op {
+            life,
+            ask,
+            started,
+            started_local: local,
+            held: false,
+            lease: std::sync::Weak::new(),
+            held_since: 0,
+            tokens: Vec::new(),
+            deadline: None,
+            ended: None,
+            lost: None,
+            leaked: false,
+            excused: false,
+        };
+        state.ops.push(op);
+        let id = state.ops.len() - 1;
+        drop(state);
+        self.note(|| format!("m{} op{id} asks for {} {ask:?}", life.machine, self.names[ask.lock]));
+        id
+    }
+
+    /// An operation is over.
+    pub(crate) fn finish(&self, op: usize, ending: Ending) {
+        let now = self.kernel.now();
+        {
+            let mut state = self.state();
+            let entry = &mut state.ops[op];
+            if entry.ended.is_some() {
+                return;
+            }
+            entry.ended = Some((now, ending));
+            entry.held = false;
+        }
+        self.note(|| format!("op{op} is over: {ending:?}"));
+    }
+
+    /// The user of `op` forgets its lease.
+    pub(crate) fn leaked(&self, op: usize) {
+        {
+            let mut state = self.state();
+            let entry = &mut state.ops[op];
+            entry.leaked = true;
+            if entry.lost.is_some() {
+                entry.held = false;
+            }
+        }
+        self.note(|| format!("op{op} is leaked"));
+    }
+
+    /// One thing that counts as an operation was done.
+    pub(crate) fn step_done(&self) {
+        self.state().steps += 1;
+    }
+
+    /// A client writes `bytes` to its connection.
+    pub(crate) fn sent(&self, life: Life, purpose: Purpose, bytes: &[u8]) {
+        let local = self.kernel.boot(life.machine).as_nanos();
+        let mut bytes = bytes.to_vec();
+        while let Ok(Some(args)) = take_request(&mut bytes) {
+            let meant = meaning(&args, purpose);
+            if matches!(meant.step, Step::Acquire | Step::Renew) {
+                let mut state = self.state();
+                for token in meant.tokens {
+                    state.sent.insert(token, local);
+                }
+            }
+        }
+    }
+
+    /// The step of a request, told from what was asked before.
+    pub(crate) fn step(&self, meant: &Meant) -> Step {
+        let state = self.state();
+        match (meant.step, meant.tokens.first()) {
+            (Step::Acquire, Some(token)) if state.asked.contains(token) => Step::Heartbeat,
+            (step, _) => step,
+        }
+    }
+
+    /// What a machine is at, where nothing of it is under way.
+    pub(crate) fn at(&self, machine: usize) -> Step {
+        let state = self.state();
+        let mut mine = state.ops.iter().filter(|op| op.life.machine == machine);
+        if mine.clone().any(|op| op.held) {
+            Step::Holding
+        } else if mine.any(Op::waiting) {
+            Step::Waiting
+        } else {
+            Step::Idle
+        }
+    }
+
+    /// A token in the history: whose it is.
+    pub(crate) fn name_of(&self, token: &[u8]) -> String {
+        self.learn();
+        match self.state().tokens.get(token) {
+            Some(op) => format!("op{op}"),
+            None => format!("?{}", token.escape_ascii()),
+        }
+    }
+
+    /// Takes note of the tokens that were made.
+    pub(super) fn learn(&self) {
+        let tokens = self.kernel.take_tokens();
+        if tokens.is_empty() {
+            return;
+        }
+        let now = self.kernel.now();
+        let mut state = self.state();
+        for (op, token) in tokens {
+            let hex: Vec<u8> =
+                token.iter().flat_map(|byte| format!("{byte:02x}").into_bytes()).collect();
+            state.tokens.insert(hex.clone(), op);
+            state.ops[op].tokens.push((hex, now));
+        }
+    }
+
+    /// The lease of `op` is lost, its holder hears.
+    pub(crate) fn lost(&self, op: usize, reason: LostReason) {
+        self.hear_loss(op, reason);
+    }
+
+    pub(super) fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

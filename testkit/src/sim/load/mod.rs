@@ -1,0 +1,7 @@
+//! What the users of the simulated machines do.
+
+mod session;
+mod stage;
+mod tenure;
+
+pub(crate) use stage::Stage;

@@ -1,0 +1,89 @@
+//! What a request is for, read from the shape of its arguments: the oracles and the table of
+//! coverage must not depend on what the library says about itself.
+
+use leasehold::store::redis::Purpose;
+
+/// A step of the protocol.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+#[allow(missing_docs, reason = "`word` says what each is")]
+pub enum Step {
+    Connect,
+    Acquire,
+    Heartbeat,
+    Renew,
+    Release,
+    Bury,
+    Evict,
+    Inspect,
+    Push,
+    Waiting,
+    Holding,
+    Idle,
+}
+
+impl Step {
+    /// All steps.
+    pub const ALL: [Self; 12] = [
+        Self::Connect,
+        Self::Acquire,
+        Self::Heartbeat,
+        Self::Renew,
+        Self::Release,
+        Self::Bury,
+        Self::Evict,
+        Self::Inspect,
+        Self::Push,
+        Self::Waiting,
+        Self::Holding,
+        Self::Idle,
+    ];
+
+    /// A word for the head of a column.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Connect => "connect",
+            Self::Acquire => "acquire",
+            Self::Heartbeat => "heartbt",
+            Self::Renew => "renew",
+            Self::Release => "release",
+            Self::Bury => "bury",
+            Self::Evict => "evict",
+            Self::Inspect => "inspect",
+            Self::Push => "push",
+            Self::Waiting => "waiting",
+            Self::Holding => "holding",
+            Self::Idle => "idle",
+        }
+    }
+}
+
+/// A request, understood.
+#[derive(Clone, Debug)]
+pub(crate) struct Meant {
+    pub(crate) step: Step,
+    pub(crate) tokens: Vec<Vec<u8>>,
+}
+
+/// What a request is for. A heartbeat looks like an acquire.
+pub(crate) fn meaning(args: &[Vec<u8>], purpose: Purpose) -> Meant {
+    let script = args.first().is_some_and(|name| name.to_ascii_uppercase().starts_with(b"EVAL"));
+    let count = args.get(2).and_then(|text| std::str::from_utf8(text).ok()?.parse::<usize>().ok());
+    let (true, Some(count)) = (script, count) else {
+        return Meant { step: Step::Connect, tokens: Vec::new() };
+    };
+    let argv = args.get(3 + count..).unwrap_or_default();
+    let is_token = |arg: &&Vec<u8>| arg.len() == 32 && arg.iter().all(u8::is_ascii_hexdigit);
+    let tokens: Vec<Vec<u8>> = argv.iter().filter(is_token).cloned().collect();
+    let step =
+        match argv {
+            _ if purpose == Purpose::Renewal => Step::Renew,
+            [span, ..] if !tokens.is_empty() && argv.len() == 1 + tokens.len() => {
+                if span.is_empty() { Step::Release } else { Step::Bury }
+            }
+            _ if !tokens.is_empty() => Step::Acquire,
+            [only] if only.is_empty() || only.len() > 6 => Step::Evict,
+            _ => Step::Inspect,
+        };
+    Meant { step, tokens }
+}
