@@ -25,8 +25,11 @@ local function taken(s, token, m, wait)
   local known = s.q and call('HMGET', s.H, 'w' .. token, 'k') or { false, false }
   if not known[1] then
     if crowded(s, tonumber(limit)) then return { 4, tonumber(limit) } end
-    local place = rank .. string.format('%016.0f', call('HINCRBY', s.H, 's', 1))
+    local number = call('HINCRBY', s.H, 's', 1)
+    local place = rank .. string.format('%016.0f', number)
     call('HSET', s.H, 'w' .. token, place .. rest, 'a' .. token, now + lives)
+    -- A new H beside a Q that tombstones made: keep looks at Q alone.
+    if number == 1 then call('PEXPIRE', s.H, math.max(call('PTTL', s.Q), lives + KEEP)) end
     call('ZADD', s.Q, 0, place .. token)
     s.changed = s.changed or not s.q
     s.q = true
