@@ -214,11 +214,9 @@ impl Inner {
             tracing::debug!(why, "connection to Redis lost");
             inner.listener.lost();
         }));
-        let greeted = self.greet(&conn).await;
-        if let Err(error) = greeted {
-            conn.fail("the server refused us");
-            return Err(error);
-        }
+        let greeting = Greeting(Some(Arc::clone(&conn)));
+        self.greet(&conn).await?;
+        greeting.done();
         Ok(conn)
     }
 
@@ -285,6 +283,24 @@ impl Drop for Gone {
 }
 
 const RIGHTS: &str = ": docs/redis.md lists the rights that the user needs";
+
+/// A connection that nobody uses before its greeting was answered: it is closed where that is
+/// refused, or is given up because it takes too long. Its driver would keep it open for ever.
+struct Greeting(Option<Arc<Conn>>);
+
+impl Greeting {
+    fn done(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for Greeting {
+    fn drop(&mut self) {
+        if let Some(conn) = self.0.take() {
+            conn.fail("the greeting was not answered, or refused");
+        }
+    }
+}
 
 /// What an error reply of the server means to the caller.
 pub(super) fn refused(text: &str) -> Error {
