@@ -85,6 +85,7 @@ impl Attempt {
                 // outlives the loss of a connection; the first ask may find one that died of idleness.
                 Err(error)
                     if error.kind() == ErrorKind::StoreUnavailable
+                        && sys.now() < give_up
                         && match handed_at {
                             Some(at) => sys.now().since(at) < SILENCE,
                             None => {
@@ -94,7 +95,7 @@ impl Attempt {
                 {
                     tracing::debug!(name = %ask.name, %error, "asking again");
                     strays = true;
-                    sys.sleep_until(sys.now() + sys.jitter(AGAIN)).await;
+                    sys.sleep_until((sys.now() + sys.jitter(AGAIN)).min(give_up)).await;
                 }
                 // Its tenure ended before the attempt knew of it: a slept-through claim.
                 Ok(Some(Outcome::Refused(error))) if error.kind() == ErrorKind::Cancelled => {
