@@ -1,9 +1,10 @@
-//! The store contract on the embedded stores: one test per store and case.
+//! The store contract on the embedded stores, on Redis and on Valkey: one test per store and case.
 //!
 //! `sqlite-real` runs the cases that need no time to pass on the machine's own clock and threads:
 //! what the virtual clock could hide.
 
-use leasehold_testkit::contract::{Make, MemoryRig, RedisRig, SqliteRig, Way, all, trials};
+use leasehold::store::redis::Dialect;
+use leasehold_testkit::contract::{Make, MemoryRig, RedisRig, Rig, SqliteRig, Way, all, trials};
 use leasehold_testkit::server::Flavour;
 use libtest_mimic::Arguments;
 
@@ -20,10 +21,25 @@ fn main() {
     let valkey: Make = || RedisRig::new(Flavour::Valkey, Way::Plain).map(|rig| Box::new(rig) as _);
     let acl: Make = || RedisRig::new(Flavour::Redis, Way::MinimalAcl).map(|rig| Box::new(rig) as _);
     let tls: Make = || RedisRig::new(Flavour::Redis, Way::Tls).map(|rig| Box::new(rig) as _);
-    for (store, make) in
-        [("redis", redis), ("valkey", valkey), ("redis-acl", acl), ("redis-tls", tls)]
-    {
+    let signal: Make = || dialect(Way::Dialect(Dialect::PythonRedisLock));
+    let redisson: Make = || dialect(Way::Dialect(Dialect::Redisson));
+    let dual_signal: Make = || dialect(Way::Dual(Dialect::PythonRedisLock));
+    let dual_redisson: Make = || dialect(Way::Dual(Dialect::Redisson));
+    for (store, make) in [
+        ("redis", redis),
+        ("valkey", valkey),
+        ("redis-acl", acl),
+        ("redis-tls", tls),
+        ("redis-python-redis-lock", signal),
+        ("redis-redisson", redisson),
+        ("redis-dual-python-redis-lock", dual_signal),
+        ("redis-dual-redisson", dual_redisson),
+    ] {
         all.extend(trials(store, make, &cases));
     }
     libtest_mimic::run(&Arguments::from_args(), all).exit();
+}
+
+fn dialect(way: Way) -> Result<Box<dyn Rig>, String> {
+    RedisRig::new(Flavour::Redis, way).map(|rig| Box::new(rig) as _)
 }

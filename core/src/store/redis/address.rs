@@ -1,12 +1,12 @@
-//! The URL of a Redis server: `redis://[user:password@]host[:port][/database][?prefix=…]`, `rediss`
-//! for TLS.
+//! The URL of a Redis server: `redis://[user:password@]host[:port][/database]`, `rediss` for TLS, and
+//! `?prefix=…&dialect=…&dual=…` for whose keys and layout the locks have.
 
 use std::fmt;
 
 use percent_encoding::percent_decode_str;
 use url::Url;
 
-use super::Settings;
+use super::{Dialect, Settings};
 use crate::name::shown;
 use crate::url::redacted;
 use crate::{Error, Result};
@@ -28,6 +28,10 @@ pub struct RedisUrl {
     pub database: u32,
     /// What comes before each lock's name in its key: `?prefix=`.
     pub prefix: String,
+    /// Whose layout the locks have: `?dialect=`.
+    pub dialect: Dialect,
+    /// Whose locks are held together with them: `?dual=`.
+    pub dual: Option<Dialect>,
     /// A PEM file with the authorities to trust instead of the system's: `?ca=`.
     pub ca: Option<String>,
 }
@@ -69,6 +73,8 @@ impl RedisUrl {
             password,
             database: database(url.path())?,
             prefix: String::new(),
+            dialect: Dialect::Plain,
+            dual: None,
             ca: None,
         };
         if url.fragment().is_some() {
@@ -80,17 +86,23 @@ impl RedisUrl {
                 "prefix" => {
                     return Err(Error::invalid("the prefix in the Redis URL is over 256 bytes"));
                 }
+                "dialect" => this.dialect = Dialect::named(&value)?,
+                "dual" => this.dual = Some(Dialect::named(&value)?),
                 "ca" if this.tls && !value.is_empty() => this.ca = Some(value.into_owned()),
                 "ca" => {
                     return Err(Error::invalid("ca in the Redis URL: a file, and only for rediss"));
                 }
                 _ => {
                     return Err(Error::invalid(format!(
-                        "unknown parameter {} in the Redis URL: there are prefix and ca",
+                        "unknown parameter {} in the Redis URL: there are prefix, dialect, dual \
+                         and ca",
                         shown(&redacted(&key))
                     )));
                 }
             }
+        }
+        if let Some(second) = this.dual {
+            this.dialect.check_second(&this.prefix, second)?;
         }
         Ok(this)
     }
@@ -103,6 +115,8 @@ impl RedisUrl {
             password: self.password.clone(),
             database: self.database,
             prefix: self.prefix.clone(),
+            dialect: self.dialect,
+            dual: self.dual,
             shown: self.to_string(),
             clock: None,
         }
@@ -139,6 +153,12 @@ impl fmt::Display for RedisUrl {
         if !self.prefix.is_empty() {
             query.append_pair("prefix", &self.prefix);
         }
+        if self.dialect != Dialect::Plain {
+            query.append_pair("dialect", self.dialect.name());
+        }
+        if let Some(second) = self.dual {
+            query.append_pair("dual", second.name());
+        }
         if let Some(ca) = &self.ca {
             query.append_pair("ca", ca);
         }
@@ -174,6 +194,8 @@ mod tests {
             password: Some("p:w".to_owned()),
             database: 3,
             prefix: "a b:".to_owned(),
+            dialect: Dialect::Plain,
+            dual: None,
             ca: Some("/etc/ca.pem".to_owned()),
         };
         assert_eq!(url, expected);
@@ -184,11 +206,46 @@ mod tests {
     }
 
     #[test]
+    fn dialects_are_read_and_shown() {
+        for (text, dialect, dual) in [
+            ("redis://h:1", Dialect::Plain, None),
+            ("redis://h:1?dialect=redisson", Dialect::Redisson, None),
+            ("redis://h:1?dual=python-redis-lock", Dialect::Plain, Some(Dialect::PythonRedisLock)),
+            ("redis://h:1?dialect=pottery&dual=plain", Dialect::Pottery, Some(Dialect::Plain)),
+            ("redis://h:1?prefix=new%3A&dual=redisson", Dialect::Plain, Some(Dialect::Redisson)),
+        ] {
+            let url = read(text).unwrap();
+            assert_eq!((url.dialect, url.dual), (dialect, dual), "{text}");
+            assert_eq!(url.to_string(), text);
+        }
+        for dialect in Dialect::ALL {
+            assert_eq!(Dialect::named(dialect.name()).unwrap(), dialect);
+        }
+    }
+
+    #[test]
+    fn two_layouts_on_one_key_are_refused() {
+        for text in [
+            "redis://h?dual=plain",
+            "redis://h?dual=redisson",
+            "redis://h?dialect=redisson&dual=plain",
+            "redis://h?dual=pottery&dialect=pottery",
+            "redis://h?prefix=mutex%3A&dual=redis-semaphore",
+        ] {
+            let error = read(text).expect_err(text);
+            assert!(error.message().contains("the same key"), "{text}: {error}");
+        }
+        read("redis://h?dialect=redisson&prefix=x&dual=redisson").unwrap();
+    }
+
+    #[test]
     fn what_is_wrong_is_named() {
         for (text, words) in [
             ("redis://h/x", "database"),
             ("redis://h/-1", "database"),
             ("redis://h?timeout=1", "timeout"),
+            ("redis://h?dialect=redison", "plain, python-redis-lock, pottery, redis-semaphore"),
+            ("redis://h?dual=", "unknown dialect"),
             ("redis://h?ca=/x", "rediss"),
             ("redis://h#x", "'#'"),
             ("redis://user@h", "without a password"),

@@ -10,11 +10,10 @@ use std::sync::OnceLock;
 
 use crate::Name;
 
+use super::dialect::{Dialect, Layout};
 use super::resp;
 
 const SLOTS: usize = 16_384;
-/// Keys for each lock.
-pub(super) const EACH: usize = 4;
 
 /// The names of one lock's keys.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -43,38 +42,79 @@ impl Keys {
     }
 }
 
-/// Appends the keys of `name` to a request.
-pub(super) fn write(out: &mut Vec<u8>, prefix: &str, name: &Name) {
-    let (prefix, name) = (prefix.as_bytes(), name.as_str().as_bytes());
-    let tag = match prefix {
-        [] => tag_of(name),
-        _ => tag_of(&[prefix, name].concat()),
-    };
-    resp::joined(out, &[prefix, name]);
-    for letter in [b"}:s:", b"}:h:", b"}:q:"] {
-        resp::joined(out, &[b"leasehold:{", tag, letter, prefix, name]);
-    }
+/// Where one client's locks lie.
+#[derive(Debug)]
+pub(super) struct Places {
+    /// What comes before a lock's name in its key.
+    prefix: Vec<u8>,
+    /// What stands between the tag and that key in the names of state, waiters and queue. Each kind
+    /// of key has its own: clients whose layouts differ take each other for strangers, and must not
+    /// hand each other what they can't read.
+    beside: [&'static [u8]; 3],
+    /// What comes before the name in the keys of bells and of a second lock.
+    more: Vec<Vec<u8>>,
 }
 
-/// The lock's name, from that of its state.
-pub(super) fn name_of_state<'a>(state: &'a [u8], prefix: &str) -> Option<&'a str> {
-    let rest = state.strip_prefix(b"leasehold:{")?;
-    let end = rest.iter().position(|byte| *byte == b'}')?;
-    let lock = rest[end..].strip_prefix(b"}:s:")?;
-    std::str::from_utf8(lock.strip_prefix(prefix.as_bytes())?).ok()
-}
-
-/// A pattern for SCAN that finds the states of the locks that begin with `prefix`.
-pub(super) fn pattern(prefix: &[u8]) -> Vec<u8> {
-    let mut out = b"leasehold:{*}:s:".to_vec();
-    for byte in prefix {
-        if b"*?[]\\^-".contains(byte) {
-            out.push(b'\\');
+impl Places {
+    pub(super) fn of(prefix: &str, dialect: Dialect, second: Option<Dialect>) -> Self {
+        let prefix = [dialect.prefix().as_bytes(), prefix.as_bytes()].concat();
+        let beside = match dialect.layout() {
+            Layout::Text | Layout::Signal => [b"}:s:".as_slice(), b"}:h:", b"}:q:"],
+            Layout::Hash => [b"}:hs:".as_slice(), b"}:hh:", b"}:hq:"],
+        };
+        let bell = |dialect: Dialect| dialect.bell().map(str::as_bytes);
+        let mut more = Vec::new();
+        if let Some(bell) = bell(dialect) {
+            more.push([bell, &prefix[dialect.prefix().len()..]].concat());
         }
-        out.push(*byte);
+        if let Some(second) = second {
+            more.push(second.prefix().as_bytes().to_vec());
+            more.extend(bell(second).map(<[u8]>::to_vec));
+        }
+        Self { prefix, beside, more }
     }
-    out.push(b'*');
-    out
+
+    /// Keys for each lock: those of [`Keys`], its bell, its second lock and that one's bell.
+    pub(super) fn each(&self) -> usize {
+        4 + self.more.len()
+    }
+
+    /// Appends the keys of `name` to a request.
+    pub(super) fn write(&self, out: &mut Vec<u8>, name: &Name) {
+        let (prefix, name) = (&self.prefix[..], name.as_str().as_bytes());
+        let tag = match prefix {
+            [] => tag_of(name),
+            _ => tag_of(&[prefix, name].concat()),
+        };
+        resp::joined(out, &[prefix, name]);
+        for letter in self.beside {
+            resp::joined(out, &[b"leasehold:{", tag, letter, prefix, name]);
+        }
+        for before in &self.more {
+            resp::joined(out, &[before, name]);
+        }
+    }
+
+    /// The lock's name, from that of its state.
+    pub(super) fn name_of_state<'a>(&self, state: &'a [u8]) -> Option<&'a str> {
+        let rest = state.strip_prefix(b"leasehold:{")?;
+        let end = rest.iter().position(|byte| *byte == b'}')?;
+        let lock = rest[end..].strip_prefix(self.beside[0])?;
+        std::str::from_utf8(lock.strip_prefix(&self.prefix[..])?).ok()
+    }
+
+    /// A pattern for SCAN that finds the states of the locks whose names begin with `begin`.
+    pub(super) fn pattern(&self, begin: &str) -> Vec<u8> {
+        let mut out = [b"leasehold:{*".as_slice(), self.beside[0]].concat();
+        for &byte in self.prefix.iter().chain(begin.as_bytes()) {
+            if b"*?[]\\^-".contains(&byte) {
+                out.push(b'\\');
+            }
+            out.push(byte);
+        }
+        out.push(b'*');
+        out
+    }
 }
 
 fn tag_of(key: &[u8]) -> &'static [u8] {
@@ -167,7 +207,15 @@ mod tests {
                 for key in [&keys.state, &keys.waiters, &keys.queue] {
                     assert_eq!(slot(key), slot(&keys.lock), "{name} {prefix}");
                 }
-                assert_eq!(name_of_state(&keys.state, prefix), Some(name));
+                let places = Places::of(prefix, Dialect::Plain, None);
+                assert_eq!(places.name_of_state(&keys.state), Some(name));
+                let mut written = Vec::new();
+                places.write(&mut written, &Name::new(name).unwrap());
+                let mut expected = Vec::new();
+                for key in [&keys.lock, &keys.state, &keys.waiters, &keys.queue] {
+                    resp::argument(&mut expected, key);
+                }
+                assert_eq!(written, expected);
             }
         }
         let tags = tags();
@@ -176,6 +224,29 @@ mod tests {
 
     #[test]
     fn a_prefix_is_matched_as_it_is_written() {
-        assert_eq!(pattern(b"a*[b]?\\"), b"leasehold:{*}:s:a\\*\\[b\\]\\?\\\\*");
+        let places = Places::of("a*", Dialect::Plain, None);
+        assert_eq!(places.pattern("[b]?\\"), b"leasehold:{*}:s:a\\*\\[b\\]\\?\\\\*");
+    }
+
+    #[test]
+    fn a_dialect_has_the_keys_of_its_library() {
+        let keys = |prefix, dialect, second| {
+            let places = Places::of(prefix, dialect, second);
+            let mut out = Vec::new();
+            places.write(&mut out, &Name::new("n").unwrap());
+            let lines = String::from_utf8(out).unwrap();
+            let keys: Vec<String> = lines.lines().skip(1).step_by(2).map(str::to_owned).collect();
+            assert_eq!(keys.len(), places.each());
+            let (own, beside) = keys.split_at(1);
+            [own, &beside[3..]].concat().join(" ")
+        };
+        let signal = Dialect::PythonRedisLock;
+        assert_eq!(keys("", signal, None), "lock:n lock-signal:n");
+        assert_eq!(keys("p:", signal, None), "lock:p:n lock-signal:p:n");
+        assert_eq!(keys("p:", Dialect::Pottery, None), "redlock:p:n");
+        assert_eq!(keys("new:", Dialect::Plain, Some(Dialect::Redisson)), "new:n n");
+        assert_eq!(keys("", Dialect::Plain, Some(signal)), "n lock:n lock-signal:n");
+        let both = "lock:n lock-signal:n mutex:n";
+        assert_eq!(keys("", signal, Some(Dialect::RedisSemaphore)), both);
     }
 }

@@ -4,8 +4,10 @@
 
 mod address;
 mod conn;
+mod dialect;
 mod keys;
 mod link;
+mod pushes;
 mod resp;
 mod script;
 mod session;
@@ -14,6 +16,7 @@ mod store;
 mod tcp;
 
 pub use address::RedisUrl;
+pub use dialect::Dialect;
 pub use keys::Keys;
 pub use link::{Dial, Link, Purpose};
 pub use store::{RedisStore, Settings};

@@ -1,10 +1,12 @@
 //! The scripts that run in the server, each one atomic step, called by their SHA-1.
 
 use std::fmt::Write;
-use std::sync::{Arc, LazyLock};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use sha1::{Digest, Sha1};
 
+use super::dialect::{Dialect, Layout};
+use super::keys::Places;
 use super::resp;
 
 /// The line that reads the server's clock. A test may have it read another.
@@ -33,37 +35,82 @@ pub(super) struct Call {
 
 const LOCK: &str = include_str!("lua/lock.lua");
 
+/// Scripts of one kind are the same for all clients, and so are made once.
+type Shipped = Mutex<Vec<(Kind, Arc<Scripts>)>>;
+
+/// What the scripts' text depends on: the layout, and the dialect of a second lock.
+type Kind = (Layout, Option<Dialect>);
+
 impl Scripts {
     /// The scripts as they are shipped.
-    pub(super) fn shipped() -> Arc<Self> {
-        static SHIPPED: LazyLock<Arc<Scripts>> =
-            LazyLock::new(|| Arc::new(Scripts::with_clock(CLOCK)));
-        Arc::clone(&SHIPPED)
+    pub(super) fn shipped(dialect: Dialect, second: Option<Dialect>) -> Arc<Self> {
+        static SHIPPED: Shipped = Mutex::new(Vec::new());
+        let kind = (dialect.layout(), second);
+        let mut shipped = SHIPPED.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, scripts)) = shipped.iter().find(|(known, _)| *known == kind) {
+            return Arc::clone(scripts);
+        }
+        let scripts = Arc::new(Self::with_clock(dialect, second, CLOCK));
+        shipped.push((kind, Arc::clone(&scripts)));
+        scripts
     }
 
     /// The same with another clock.
-    pub(super) fn with_clock(clock: &str) -> Self {
-        let script = |parts: &[&str]| Script::new(&parts.concat().replace(CLOCK, clock));
+    pub(super) fn with_clock(dialect: Dialect, second: Option<Dialect>, clock: &str) -> Self {
+        let common = common(dialect, second);
+        // What comes before all else knows the string and nothing else.
+        let short = dialect.layout() == Layout::Text && second.is_none();
+        let script = |first: &str, steps: &str| {
+            Script::new(&[first, &common, steps].concat().replace(CLOCK, clock))
+        };
+        let when_short = |first| if short { first } else { "" };
+        let renewed = if short { include_str!("lua/renew.lua") } else { "local done = {}\n" };
         Self {
-            acquire: script(&[
-                include_str!("lua/acquire.lua"),
-                LOCK,
+            acquire: script(
+                when_short(include_str!("lua/acquire.lua")),
                 include_str!("lua/acquire_steps.lua"),
-            ]),
-            renew: script(&[
-                include_str!("lua/renew.lua"),
-                LOCK,
-                include_str!("lua/renew_steps.lua"),
-            ]),
-            release: script(&[
-                include_str!("lua/release.lua"),
-                LOCK,
+            ),
+            renew: script(renewed, include_str!("lua/renew_steps.lua")),
+            release: script(
+                when_short(include_str!("lua/release.lua")),
                 include_str!("lua/release_steps.lua"),
-            ]),
-            evict: script(&[LOCK, include_str!("lua/evict.lua")]),
-            inspect: script(&[LOCK, include_str!("lua/inspect.lua")]),
+            ),
+            evict: script("", include_str!("lua/evict.lua")),
+            inspect: script("", include_str!("lua/inspect.lua")),
         }
     }
+}
+
+/// What the scripts share.
+fn common(dialect: Dialect, second: Option<Dialect>) -> String {
+    let each = |second| Places::of("", dialect, second).each();
+    let own = layout(dialect);
+    let Some(other) = second else {
+        return format!("local EACH, dual = {}, false\n{own}{LOCK}", each(None));
+    };
+    let (each, at, mark) = (each(second), each(None) + 1, waiters_of_both(other));
+    format!(
+        "local EACH, SECOND, DUAL, dual = {each}, {at}, '{mark}', {{}}\n\
+         local look2, put2, drop2 = (function()\n{}\nreturn look, put, drop\nend)()\n\
+         {own}{LOCK}{}",
+        layout(other),
+        include_str!("lua/dual.lua")
+    )
+}
+
+fn layout(dialect: Dialect) -> &'static str {
+    match dialect.layout() {
+        Layout::Text => include_str!("lua/layout_text.lua"),
+        Layout::Signal => {
+            concat!(include_str!("lua/layout_text.lua"), include_str!("lua/layout_signal.lua"))
+        }
+        Layout::Hash => include_str!("lua/layout_hash.lua"),
+    }
+}
+
+/// How the channel begins of a waiter that wants a lock of `second` too.
+pub(super) fn waiters_of_both(second: Dialect) -> String {
+    format!("leasehold:{second}:")
 }
 
 impl Script {
@@ -150,9 +197,20 @@ mod tests {
 
     #[test]
     fn every_clock_of_a_script_can_be_replaced() {
-        let scripts = Scripts::with_clock("fake()");
-        for script in [&scripts.acquire, &scripts.renew, &scripts.release, &scripts.evict] {
-            assert!(!script.body.contains("TIME") && script.body.contains("fake()"));
+        for second in [None, Some(Dialect::Redisson)] {
+            let scripts = Scripts::with_clock(Dialect::Pottery, second, "fake()");
+            for script in [&scripts.acquire, &scripts.renew, &scripts.release, &scripts.evict] {
+                assert!(!script.body.contains("TIME") && script.body.contains("fake()"));
+            }
         }
+    }
+
+    #[test]
+    fn scripts_that_do_the_same_are_the_same() {
+        let of = |dialect, second| Scripts::shipped(dialect, second);
+        assert!(Arc::ptr_eq(&of(Dialect::Plain, None), &of(Dialect::Pottery, None)));
+        assert!(!Arc::ptr_eq(&of(Dialect::Plain, None), &of(Dialect::Redisson, None)));
+        let dual = of(Dialect::Plain, Some(Dialect::Redisson));
+        assert!(!Arc::ptr_eq(&dual, &of(Dialect::Plain, Some(Dialect::Pottery))));
     }
 }

@@ -44,8 +44,8 @@ struct Inner {
     purpose: Purpose,
     sys: Sys,
     settings: Arc<Settings>,
-    /// The channel to listen on.
-    channel: Option<String>,
+    /// The channels to listen on.
+    channels: Vec<String>,
     listener: Arc<dyn Listener>,
     state: Mutex<State>,
     changed: Notify,
@@ -71,7 +71,7 @@ impl Session {
         purpose: Purpose,
         sys: Sys,
         settings: Arc<Settings>,
-        channel: Option<String>,
+        channels: Vec<String>,
         listener: Arc<dyn Listener>,
     ) -> Self {
         let at = At::Idle {
@@ -81,7 +81,7 @@ impl Session {
         };
         let state = Mutex::new(State { at, pause: FIRST_PAUSE, patience: CONNECT_TIMEOUT });
         let changed = Notify::new();
-        let inner = Inner { dial, purpose, sys, settings, channel, listener, state, changed };
+        let inner = Inner { dial, purpose, sys, settings, channels, listener, state, changed };
         Self { inner: Arc::new(inner) }
     }
 
@@ -203,7 +203,7 @@ impl Inner {
 
     async fn connect(self: &Arc<Self>) -> Result<Arc<Conn>> {
         let link = self.dial.dial(self.purpose).await?;
-        let ear = self.channel.as_ref().and_then(|_| self.listener.ear());
+        let ear = if self.channels.is_empty() { None } else { self.listener.ear() };
         let conn = Arc::new(Conn::new(link, self.purpose, self.sys.clone(), ear));
         let (driven, inner) = (Arc::clone(&conn), Arc::clone(self));
         self.spawn(Box::pin(async move {
@@ -235,9 +235,11 @@ impl Inner {
             steps.push(resp::command(&[b"SELECT", database.as_bytes()]));
         }
         let mut bytes = Vec::new();
-        if let Some(channel) = &self.channel {
-            // Answered by a push; what follows shows that it was done.
-            bytes = resp::command(&[b"SUBSCRIBE", channel.as_bytes()]);
+        if !self.channels.is_empty() {
+            // Answered by pushes; what follows shows that it was done.
+            let mut subscribe: Vec<&[u8]> = vec![b"SUBSCRIBE"];
+            subscribe.extend(self.channels.iter().map(|channel| channel.as_bytes()));
+            bytes = resp::command(&subscribe);
         }
         bytes.extend(resp::command(&[b"PING"]));
         steps.push(bytes);

@@ -4,16 +4,17 @@ use std::sync::{Arc, OnceLock, Weak};
 use std::task::Poll;
 use std::time::Duration;
 
-use super::conn::Ear;
-use super::keys;
+use super::dialect::Dialect;
+use super::keys::Places;
 use super::link::{Dial, Purpose};
+use super::pushes::{Heard, Pushes};
 use super::resp::{self, Value};
-use super::script::{Call, Script, Scripts};
-use super::session::{Listener, Session, refused};
+use super::script::{Call, Script, Scripts, waiters_of_both};
+use super::session::{Session, refused};
 use crate::store::{
-    Answer, Ask, Cancel, Capabilities, Evict, Evicted, FenceSource, Grant, Hold, HolderView,
-    Holding, How, Kinds, LockView, Pushed, Query, Released, Renewal, SHOWN, Store, Survives,
-    TtlScope, WaiterView,
+    Answer, Ask, Cancel, Capabilities, Evict, Evicted, FenceSource, Hold, HolderView, Holding, How,
+    Kinds, LockView, Pushed, Query, Released, Renewal, SHOWN, Store, Survives, TtlScope,
+    WaiterView,
 };
 use crate::sys::{BoxFuture, Sys, Token};
 use crate::{Error, ErrorKind, LostReason, Name, Profile, Result};
@@ -35,8 +36,12 @@ pub struct Settings {
     pub password: Option<String>,
     /// The database's number.
     pub database: u32,
-    /// What comes before each lock's name in its key. Default empty.
+    /// What comes before each lock's name in its key, after the dialect's own prefix. Default empty.
     pub prefix: String,
+    /// Whose layout the locks have. Default [`Dialect::Plain`].
+    pub dialect: Dialect,
+    /// Whose locks of the same names are held together with them, for a migration. Default none.
+    pub dual: Option<Dialect>,
     /// The server in messages; holds no secret.
     pub shown: String,
     /// The expression that gives the scripts the time, for tests only. Default: the server's clock.
@@ -51,6 +56,8 @@ impl Default for Settings {
             password: None,
             database: 0,
             prefix: String::new(),
+            dialect: Dialect::Plain,
+            dual: None,
             shown: "the Redis server".to_owned(),
             clock: None,
         }
@@ -59,7 +66,7 @@ impl Default for Settings {
 
 /// One client's access to the locks of one server. Nothing is opened before the first request.
 pub struct RedisStore {
-    settings: Arc<Settings>,
+    places: Places,
     scripts: Arc<Scripts>,
     channel: String,
     ear: Arc<Pushes>,
@@ -68,32 +75,36 @@ pub struct RedisStore {
     capabilities: Capabilities,
 }
 
-/// Takes the server's pushes to the client.
-#[derive(Default)]
-struct Pushes {
-    to: OnceLock<Weak<dyn Pushed>>,
-}
-
-/// What the two sessions tell of.
-struct Heard(Option<Arc<Pushes>>);
-
 impl RedisStore {
     /// Access through `dial`.
+    ///
+    /// # Panics
+    /// Where the settings' two locks would be one key; a URL that says so is refused.
     #[must_use]
     pub fn new(dial: Arc<dyn Dial>, sys: &Sys, settings: Settings) -> Self {
+        let (dialect, dual) = (settings.dialect, settings.dual);
+        if let Some(Err(refused)) = dual.map(|it| dialect.check_second(&settings.prefix, it)) {
+            panic!("{refused}");
+        }
         let scripts = match settings.clock {
-            Some(clock) => Arc::new(Scripts::with_clock(clock)),
-            None => Scripts::shipped(),
+            Some(clock) => Arc::new(Scripts::with_clock(dialect, dual, clock)),
+            None => Scripts::shipped(dialect, dual),
         };
-        let channel = format!("leasehold:p:{}", hex(&sys.token()));
+        let places = Places::of(&settings.prefix, dialect, dual);
+        let me = hex(&sys.token());
+        let whole = format!("leasehold:p:{me}");
+        let half = dual.map(|second| waiters_of_both(second) + &me);
+        let channel = half.clone().unwrap_or_else(|| whole.clone());
+        let channels = std::iter::once(whole).chain(half.clone()).collect();
         let settings = Arc::new(settings);
-        let ear = Arc::<Pushes>::default();
-        let session = |purpose, channel, heard| {
+        let to = OnceLock::new();
+        let ear = Arc::new(Pushes { to, half: half.map(|half| (half, sys.clone())) });
+        let session = |purpose, channels, heard| {
             let (dial, settings) = (Arc::clone(&dial), Arc::clone(&settings));
-            Session::new(dial, purpose, sys.clone(), settings, channel, Arc::new(Heard(heard)))
+            Session::new(dial, purpose, sys.clone(), settings, channels, Arc::new(Heard(heard)))
         };
-        let requests = session(Purpose::Requests, Some(channel.clone()), Some(Arc::clone(&ear)));
-        let renewals = session(Purpose::Renewal, None, None);
+        let requests = session(Purpose::Requests, channels, Some(Arc::clone(&ear)));
+        let renewals = session(Purpose::Renewal, Vec::new(), None);
         let capabilities = Capabilities {
             store: "redis",
             kinds: Kinds { exclusive: true, shared: false, permits: false },
@@ -104,7 +115,7 @@ impl RedisStore {
             local_clock: false,
             survives: Survives { holder_crash: true, store_restart: false, clock_step: false },
         };
-        Self { settings, scripts, channel, ear, requests, renewals, capabilities }
+        Self { places, scripts, channel, ear, requests, renewals, capabilities }
     }
 
     /// Calls `script`, which the server may not know yet. With `again`, once more where the
@@ -136,9 +147,9 @@ impl RedisStore {
 
     /// A call about the locks of `names`, `count` of them.
     fn about<'n>(&self, names: impl Iterator<Item = &'n Name>, count: usize) -> Call {
-        let mut call = Call::new(count * keys::EACH);
+        let mut call = Call::new(count * self.places.each());
         for name in names {
-            keys::write(call.keys(), &self.settings.prefix, name);
+            self.places.write(call.keys(), name);
         }
         call
     }
@@ -205,8 +216,7 @@ impl RedisStore {
 
     /// Names of locks that have state in the server, in order. Looks at every key of the database.
     async fn names(&self, prefix: &str) -> Result<Vec<Name>> {
-        let whole = [self.settings.prefix.as_bytes(), prefix.as_bytes()].concat();
-        let pattern = keys::pattern(&whole);
+        let pattern = self.places.pattern(prefix);
         let conn = self.requests.conn().await?;
         let (mut cursor, mut names) = (b"0".to_vec(), Vec::new());
         loop {
@@ -217,8 +227,7 @@ impl RedisStore {
             }
             let Some([next, found]) = page.list() else { return Err(odd("SCAN", &page)) };
             for key in found.list().unwrap_or_default() {
-                let name =
-                    key.text().and_then(|key| keys::name_of_state(key, &self.settings.prefix));
+                let name = key.text().and_then(|key| self.places.name_of_state(key));
                 names.extend(name.and_then(|name| Name::new(name).ok()));
             }
             cursor = next.text().ok_or_else(|| odd("SCAN", &page))?.to_vec();
@@ -332,44 +341,6 @@ impl Drop for RedisStore {
         self.requests.close();
         self.renewals.close();
     }
-}
-
-impl Listener for Heard {
-    fn ear(&self) -> Option<Arc<dyn Ear>> {
-        self.0.as_ref().map(|ear| Arc::clone(ear) as _)
-    }
-
-    fn lost(&self) {
-        if let Some(to) = self.0.as_ref().and_then(|ear| ear.client()) {
-            to.lost();
-        }
-    }
-}
-
-impl Pushes {
-    fn client(&self) -> Option<Arc<dyn Pushed>> {
-        self.to.get().and_then(Weak::upgrade)
-    }
-}
-
-impl Ear for Pushes {
-    fn pushed(&self, items: &[Value]) {
-        let [kind, _, word] = items else { return };
-        let (Some(b"message"), Some(word)) = (kind.text(), word.text()) else { return };
-        match (grant(word), self.client()) {
-            (Some(grant), Some(client)) => client.granted(grant),
-            (None, _) => tracing::warn!("a push that is none of ours"),
-            (_, None) => {}
-        }
-    }
-}
-
-/// "token fence claim", as `pass_on` in the scripts tells it.
-fn grant(word: &[u8]) -> Option<Grant> {
-    let mut parts = std::str::from_utf8(word).ok()?.split(' ');
-    let token = u128::from_str_radix(parts.next().filter(|text| text.len() == 32)?, 16).ok()?;
-    let fence = parts.next()?.parse().ok()?;
-    Some(Grant { token: Token::from_bytes(token.to_be_bytes()), fence, claim_until: None })
 }
 
 fn answer(ask: &Ask, value: &Value) -> Option<Answer> {

@@ -5,5 +5,5 @@ mod redis;
 mod sqlite;
 
 pub use memory::MemoryRig;
-pub use redis::{MINIMAL_ACL, RedisRig, Way};
+pub use redis::{MINIMAL_ACL, RedisRig, Way, dialect_acl};
 pub use sqlite::SqliteRig;

@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use leasehold::StoreUrl;
-use leasehold::store::redis::{RedisStore, TcpDial};
+use leasehold::store::redis::{Dialect, RedisStore, TcpDial};
 use leasehold::store::{Pushed, Store};
 
 use crate::contract::{Inbox, Rig, Seat};
@@ -41,10 +41,49 @@ pub enum Way {
     MinimalAcl,
     /// Over TLS, with a password.
     Tls,
+    /// In the layout of this dialect, as a user with the fewest rights for it.
+    Dialect(Dialect),
+    /// In two layouts, the second of this dialect, as a user with the fewest rights for that.
+    Dual(Dialect),
 }
+
+/// What a user needs beyond [`MINIMAL_ACL`] for locks of `dialect`.
+#[must_use]
+pub fn dialect_acl(dialect: Dialect) -> &'static str {
+    match dialect {
+        Dialect::Plain | Dialect::Pottery | Dialect::RedisSemaphore => "",
+        Dialect::PythonRedisLock => " +lpush",
+        Dialect::Redisson => " &redisson_lock__channel:* +hlen +hkeys",
+    }
+}
+
+impl Way {
+    /// What its URL says of the layout.
+    fn query(self) -> String {
+        match self {
+            Self::Plain | Self::MinimalAcl | Self::Tls => String::new(),
+            Self::Dialect(dialect) => format!("?dialect={dialect}"),
+            Self::Dual(second) => format!("?prefix={NEW}&dual={second}"),
+        }
+    }
+
+    /// Whether `key` is a row of a lock in the first layout; what is in the second is not counted,
+    /// nor is a bell, which ends by itself.
+    fn has_lock(self, key: &[u8]) -> bool {
+        match self {
+            Self::Plain | Self::MinimalAcl | Self::Tls => true,
+            Self::Dialect(dialect) => key.starts_with(dialect.prefix().as_bytes()),
+            Self::Dual(_) => key.starts_with(NEW.as_bytes()),
+        }
+    }
+}
+
+/// The prefix of the first of two locks.
+const NEW: &str = "new:";
 
 /// Two clients of one database of a server.
 pub struct RedisRig {
+    way: Way,
     server: &'static RedisServer,
     url: String,
     database: usize,
@@ -70,6 +109,9 @@ fn server(flavour: Flavour, way: Way) -> Result<&'static RedisServer, String> {
             Way::Plain => setup,
             Way::MinimalAcl => setup.user("locks", "canary", MINIMAL_ACL),
             Way::Tls => setup.tls().password("canary"),
+            Way::Dialect(dialect) | Way::Dual(dialect) => {
+                setup.user("locks", "canary", &format!("{MINIMAL_ACL}{}", dialect_acl(dialect)))
+            }
         };
         RedisServer::start(&setup).map(|server| &*Box::leak(Box::new(server)))
     };
@@ -88,6 +130,9 @@ impl RedisRig {
         let url = match way {
             Way::Plain => format!("{}/{database}", server.url()),
             Way::MinimalAcl => format!("{}/{database}", server.user_url("locks")),
+            Way::Dialect(_) | Way::Dual(_) => {
+                format!("{}/{database}{}", server.user_url("locks"), way.query())
+            }
             Way::Tls => {
                 format!("{}/{database}?ca={}", server.tls_url(), server.ca_path().display())
             }
@@ -101,7 +146,7 @@ impl RedisRig {
         ask(&["FLUSHDB"])?;
         ask(&["SET", CLOCK_KEY, &FIRST_WALL_US.to_string()])?;
         let clients = open(&url)?;
-        Ok(Self { server, url, database, clients, admin: Mutex::new(admin) })
+        Ok(Self { way, server, url, database, clients, admin: Mutex::new(admin) })
     }
 
     /// The server.
@@ -216,13 +261,15 @@ impl Rig for RedisRig {
         let count = |key: &Vec<u8>| match key {
             key if key.starts_with(b"leasehold:{") => {
                 match key.split(|byte| *byte == b'}').nth(1).unwrap_or_default() {
-                    [b':', b'q', ..] => self.ask(&[b"ZCARD", key]).integer(),
+                    [b':', b'q', b':', ..] | [b':', b'h', b'q', b':', ..] => {
+                        self.ask(&[b"ZCARD", key]).integer()
+                    }
                     [b':', b's' | b'h', ..] => 0,
                     _ => panic!("an unknown key {key:?}"),
                 }
             }
             key if key == CLOCK_KEY.as_bytes() => 0,
-            _ => 1,
+            key => i64::from(self.way.has_lock(key)),
         };
         usize::try_from(self.keys().iter().map(count).sum::<i64>()).ok()
     }

@@ -25,11 +25,8 @@ local function taken(s, token, m, wait)
   local known = s.q and call('HMGET', s.H, 'w' .. token, 'k') or { false, false }
   if not known[1] then
     if crowded(s, tonumber(limit)) then return { 4, tonumber(limit) } end
-    local number = call('HINCRBY', s.H, 's', 1)
-    local place = rank .. string.format('%016.0f', number)
+    local place = rank .. string.format('%016.0f', call('HINCRBY', s.H, 's', 1))
     call('HSET', s.H, 'w' .. token, place .. rest, 'a' .. token, now + lives)
-    -- A new H beside a Q that tombstones made: keep looks at Q alone.
-    if number == 1 then call('PEXPIRE', s.H, math.max(call('PTTL', s.Q), lives + KEEP)) end
     call('ZADD', s.Q, 0, place .. token)
     s.changed = s.changed or not s.q
     s.q = true
@@ -50,6 +47,7 @@ end
 local function acquire(s, index)
   local at = 5 * (index - 1)
   local token, span, m, wait = ARGV[at + 1], ARGV[at + 2] + 1, ARGV[at + 4], ARGV[at + 5]
+  if dual and dual.torn(s, token) then return { 5 } end
   local held = holder(s)
   if tomb(s, token) then
     if not held then pass_on(s) end
@@ -60,7 +58,7 @@ local function acquire(s, index)
     local rest, grace = left(s), tonumber(string.match(m, '^%S+'))
     local told = math.max(rest - tonumber(string.match(s.m, '^%S+')), span - grace)
     rest = math.max(rest, span)
-    call('PEXPIRE', s.L, rest - 1)
+    prolong(s, rest)
     s.m, s.till, s.changed = (rest - told) .. ' 0 ' .. shown(s), now + rest, true
     return { 1, s.f }
   end
@@ -85,8 +83,10 @@ end
 local function refusal(s, index)
   local token = ARGV[5 * (index - 1) + 1]
   for other = 1, index - 1 do
-    if KEYS[4 * (other - 1) + 1] == s.L then return { 3, -2, '' } end
+    local at = EACH * (other - 1)
+    if KEYS[at + 1] == s.L or (dual and dual.meets(s, at)) then return { 3, -2, '' } end
   end
+  if dual and dual.torn(s, token) then return { 5 } end
   local held = holder(s)
   if tomb(s, token) then return { 5 } end
   if held and s.v ~= token then return { 3, left(s), shown(s) } end
@@ -98,7 +98,7 @@ end
 
 local function each(step)
   local answers = {}
-  for index = 1, #KEYS / 4 do
+  for index = 1, #KEYS / EACH do
     local s = load(index)
     answers[index] = step(s, index) or false
     save(s)

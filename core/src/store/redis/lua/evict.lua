@@ -10,6 +10,8 @@ local ended, profile = s.f, shown(s)
 local fence = next_fence(s)
 if held == 1 then bury(s, s.t, REVOKED, now + ENDED) end
 s.f = fence
+-- Whoever has the second lock, it is a part of this one.
+if dual then s.two.along = dual.held(s) end
 let_go(s)
 save(s)
 return { 1, ended, profile }

@@ -6,7 +6,7 @@ local function inspect(s)
   if s.t and s.v == s.t then
     kind = 1
     grace, claimed, profile = string.match(s.m, '^(%S+) (%S+) (.*)$')
-  elseif s.v or s.odd then
+  elseif s.v or s.odd or (dual and dual.held(s)) then
     kind = 2
   end
   local seen, waiting = { kind, s.f, left(s), tonumber(grace), tonumber(claimed), profile, 0 }, 0
@@ -27,5 +27,5 @@ local function inspect(s)
 end
 
 local answers = {}
-for index = 1, #KEYS / 4 do answers[index] = inspect(load(index)) end
+for index = 1, #KEYS / EACH do answers[index] = inspect(load(index)) end
 return answers

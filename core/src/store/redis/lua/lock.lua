@@ -1,7 +1,10 @@
 -- What all steps share: one lock's state, its queue, its tombstones, its hand-off.
 --
--- KEYS, four for each lock:
---   L  the lock itself: a string that holds the token, so that every SET NX library excludes us
+-- Before this come a layout, `EACH` and `dual`: false, or a table that dual.lua fills.
+--
+-- KEYS, EACH for each lock; these four, and those of its bell and of a second lock:
+--   L  the lock itself, in its layout: in most a string that holds the token, so that every SET NX
+--      library excludes us
 --   S  string: "1" while Q exists, else "0"; last fence, 16 digits; the last ms of the tenure, by
 --      the latest word of it, 13 digits; its token, 32; then " grace claimed profile". Counts only
 --      while L has that token
@@ -22,7 +25,7 @@ local us = time[1] * 1000000 + time[2]
 local now = math.floor(us / 1000)
 
 local function load(index)
-  local at = 4 * (index - 1)
+  local at = EACH * (index - 1)
   local s = { L = KEYS[at + 1], S = KEYS[at + 2], H = KEYS[at + 3], Q = KEYS[at + 4] }
   local raw = call('GET', s.S)
   s.f, s.till, s.t, s.m, s.q = 0, 0, false, '0 0 ', false
@@ -31,11 +34,8 @@ local function load(index)
     s.t, s.m = sub(raw, 31, 62), sub(raw, 64)
     if s.t == NONE then s.t = false end
   end
-  s.v = redis.pcall('GET', s.L)
-  if type(s.v) == 'table' then
-    -- Not a string: held by a library with another layout.
-    s.v, s.odd = false, true
-  end
+  look(s)
+  if dual then dual.look(s, at) end
   return s
 end
 
@@ -52,8 +52,10 @@ end
 -- Has H and Q outlive what is in them by half an hour at least; both are kept until `kept`.
 local function keep(s, span, kept)
   if tonumber(kept or 0) < now + span + KEEP / 2 then
-    call('PEXPIRE', s.Q, span + KEEP)
-    if call('PEXPIRE', s.H, span + KEEP) == 1 then call('HSET', s.H, 'k', now + span + KEEP) end
+    -- A tombstone may want Q for longer; and H may be new beside a Q that tombstones made.
+    span = math.max(span + KEEP, call('PTTL', s.Q))
+    call('PEXPIRE', s.Q, span)
+    if call('PEXPIRE', s.H, span) == 1 then call('HSET', s.H, 'k', now + span) end
     s.changed = true
   end
 end
@@ -83,7 +85,7 @@ local function holder(s)
     if s.till <= now then bury(s, s.t, EXPIRED, now + ENDED) end
     s.t, s.m, s.changed = false, '0 0 ', true
   end
-  if s.v or s.odd then return 2 end
+  if s.v or s.odd or (dual and dual.held(s)) then return 2 end
 end
 
 local function next_fence(s)
@@ -92,16 +94,25 @@ local function next_fence(s)
   return fence
 end
 
-local function grant(s, token, fence, span, m)
-  call('SET', s.L, token, 'PX', math.max(span - 1, 1))
+-- `alone`: without the second lock.
+local function grant(s, token, fence, span, m, alone)
+  put(s, token, math.max(span - 1, 1))
+  if dual then dual.put(s, token, math.max(span - 1, 1), alone) end
   s.t, s.v, s.f, s.m, s.till, s.changed = token, token, fence, m, now + span, true
 end
 
 -- What is left of the tenure; -1 for one without an end.
 local function left(s)
   local span = call('PTTL', s.L)
+  if dual then span = dual.left(s, span) end
   if span < 0 then return -1 end
   return span + 1
+end
+
+-- Has the tenure end in `span` ms.
+local function prolong(s, span)
+  call('PEXPIRE', s.L, span - 1)
+  if dual then call('PEXPIRE', s.two.L, span - 1) end
 end
 
 -- The profile in "grace claimed profile".
@@ -148,7 +159,9 @@ end
 -- Grants the lock to a waiter if it can be told. If not, its client may be connecting anew.
 local function hand_to(s, token, waiter, deaf)
   local place, claim, channel, profile = string.match(waiter, '^(%S+) (%S+) (%S+) (.*)$')
-  if deaf[channel] then return false end
+  local alone
+  if dual then channel, alone = dual.ear(s, channel) end
+  if not channel or deaf[channel] then return false end
   local fence = next_fence(s)
   local word = token .. ' ' .. string.format('%.0f', fence) .. ' ' .. claim
   if call('PUBLISH', channel, word) == 0 then
@@ -157,7 +170,7 @@ local function hand_to(s, token, waiter, deaf)
   end
   strike(s, place .. token)
   first(s)
-  grant(s, token, fence, tonumber(claim), '0 1 ' .. profile)
+  grant(s, token, fence, tonumber(claim), '0 1 ' .. profile, alone)
   return true
 end
 
@@ -181,7 +194,8 @@ end
 local function let_go(s)
   s.t, s.m, s.odd, s.changed = false, '0 0 ', false, true
   if not pass_on(s) then
-    call('DEL', s.L)
+    drop(s)
     s.v = false
+    if dual then dual.drop(s) end
   end
 end

@@ -1,5 +1,6 @@
 local function release(s, token)
   if ARGV[1] ~= '' then bury(s, token, CANCELLED, now + tonumber(ARGV[1])) end
+  if dual then dual.shed(s, token) end
   local held = holder(s)
   if held and s.v == token then
     let_go(s)
@@ -11,7 +12,7 @@ local function release(s, token)
 end
 
 local answers = {}
-for index = 1, #KEYS / 4 do
+for index = 1, #KEYS / EACH do
   local s = load(index)
   answers[index] = release(s, ARGV[index + 1])
   save(s)

@@ -3,15 +3,14 @@
 --
 -- The lease that is prolonged as it was, by far the most, comes first. S says all that it must, and
 -- outlives the tenure by half an hour at least.
-local answers, count = {}, #KEYS / 4
+local done = {}
 do
   local call, sub, byte = redis.call, string.sub, string.byte
   local time = redis.call('TIME')
   local now = time[1] * 1000 + math.floor(time[2] / 1000)
-  for index = 1, count do
+  for index = 1, #KEYS / 4 do
     local token, span = ARGV[3 * index - 2], ARGV[3 * index - 1]
     local L = KEYS[4 * index - 3]
-    answers[index] = false
     if redis.pcall('GET', L) == token then
       local s = call('GET', KEYS[4 * index - 2])
       if s and sub(s, 31, 62) == token and sub(s, 18, 30) + 1800000 > now + span then
@@ -19,7 +18,7 @@ do
         if byte(s, gap + 1) == 48 and sub(s, 64, gap - 1) == ARGV[3 * index]
           and call('PTTL', L) < span - 1 then
           call('PEXPIRE', L, span - 1)
-          answers[index] = 1
+          done[index] = 1
         end
       end
     end

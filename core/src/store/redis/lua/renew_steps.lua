@@ -1,6 +1,8 @@
 local function renew(s, index)
   local at = 3 * (index - 1)
   local token, span, grace = ARGV[at + 1], tonumber(ARGV[at + 2]), tonumber(ARGV[at + 3])
+  local ended = dual and dual.ended(s, token)
+  if ended then return ended end
   if s.v == token then
     local rest = left(s)
     if s.t ~= token then
@@ -10,7 +12,7 @@ local function renew(s, index)
     local old, claimed, profile = string.match(s.m, '^(%S+) (%S+) (.*)$')
     local told = math.max(rest - old, span - grace)
     if span > rest then
-      call('PEXPIRE', s.L, span - 1)
+      prolong(s, span)
       rest = span
     end
     -- S is written only where it says something else, or would not outlive the tenure by much.
@@ -24,7 +26,9 @@ local function renew(s, index)
   return 4
 end
 
-for index = 1, count do
+local answers = {}
+for index = 1, #KEYS / EACH do
+  answers[index] = done[index]
   if not answers[index] then
     local s = load(index)
     answers[index] = renew(s, index)
