@@ -26,9 +26,12 @@ local now = math.floor(us / 1000)
 
 local function load(index)
   local at = EACH * (index - 1)
-  local s = { L = KEYS[at + 1], S = KEYS[at + 2], H = KEYS[at + 3], Q = KEYS[at + 4] }
+  -- All fields at once: a table that grows is made anew.
+  local s = {
+    L = KEYS[at + 1], S = KEYS[at + 2], H = KEYS[at + 3], Q = KEYS[at + 4],
+    f = 0, till = 0, t = false, m = '0 0 ', q = false, v = false, odd = false, changed = false,
+  }
   local raw = call('GET', s.S)
-  s.f, s.till, s.t, s.m, s.q = 0, 0, false, '0 0 ', false
   if raw then
     s.q, s.f, s.till = sub(raw, 1, 1) == '1', tonumber(sub(raw, 2, 17)), sub(raw, 18, 30) + 1
     s.t, s.m = sub(raw, 31, 62), sub(raw, 64)
