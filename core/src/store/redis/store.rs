@@ -24,6 +24,9 @@ const BATCH: usize = 100;
 /// The same for asks, which cost several times a renewal: the heartbeats of 10,000 waiters must not
 /// hold up a release for longer than those of ten do by much.
 const ASKS: usize = 16;
+/// How often the first in line looks at a lock that another library holds: it won't tell us of its
+/// release, and its own waiters look this often or oftener.
+const GLANCE: Duration = Duration::from_millis(100);
 /// Keys that SCAN looks at in one step.
 const SCANNED: &[u8] = b"1000";
 
@@ -66,6 +69,7 @@ impl Default for Settings {
 
 /// One client's access to the locks of one server. Nothing is opened before the first request.
 pub struct RedisStore {
+    sys: Sys,
     places: Places,
     scripts: Arc<Scripts>,
     channel: String,
@@ -115,7 +119,8 @@ impl RedisStore {
             local_clock: false,
             survives: Survives { holder_crash: true, store_restart: false, clock_step: false },
         };
-        Self { places, scripts, channel, ear, requests, renewals, capabilities }
+        let sys = sys.clone();
+        Self { sys, places, scripts, channel, ear, requests, renewals, capabilities }
     }
 
     /// Calls `script`, which the server may not know yet. With `again`, once more where the
@@ -166,7 +171,8 @@ impl RedisStore {
             call
         };
         let value = self.call(&self.requests, &self.scripts.acquire, &call, false).await?;
-        let answers = each(&value, asks, answer)?;
+        let glance = || self.sys.jitter(GLANCE);
+        let answers = each(&value, asks, |ask, value| answer(ask, value, glance))?;
         if answers.iter().any(|answer| matches!(answer, Answer::Queued { .. })) {
             self.requests.expect_push();
         }
@@ -343,7 +349,8 @@ impl Drop for RedisStore {
     }
 }
 
-fn answer(ask: &Ask, value: &Value) -> Option<Answer> {
+/// `glance` says when to look again at the lock of another library.
+fn answer(ask: &Ask, value: &Value, glance: impl Fn() -> Duration) -> Option<Answer> {
     let stored_for = ask.ttl + ask.grace;
     if let Some(fence) = value.int() {
         return Some(Answer::Granted { fence: u64::try_from(fence).ok()?, stored_for });
@@ -353,11 +360,12 @@ fn answer(ask: &Ask, value: &Value) -> Option<Answer> {
         (1, [fence]) => Answer::Granted { fence: u64::try_from(fence.int()?).ok()?, stored_for },
         (2, [first, left, profile]) => {
             let wait = ask.wait.as_ref()?;
-            let first = first.int()? == 1;
+            let (first, foreign) = (first.int()? > 0, first.int()? == 2);
             let left = span(left.int()?);
+            let look = if foreign { glance().min(wait.heartbeat) } else { wait.heartbeat };
             let look_again_in = match left {
-                Some(left) if first => wait.heartbeat.min(left),
-                _ => wait.heartbeat,
+                Some(left) if first => look.min(left),
+                _ => look,
             };
             let holder = Some(Holding { expires_in: left, profile: known(profile) });
             Answer::Queued { first, look_again_in, holder }

@@ -1,7 +1,8 @@
 -- ARGV, five for each lock: token, ms to keep less 1, ms for S, "grace claimed profile", "" or
 -- "alive claim limit rank channel"; and one more at the end for all or nothing.
 --
--- Answers a fence, or for each lock: {1, fence} granted, {2, first, left, holder} queued,
+-- Answers a fence, or for each lock: {1, fence} granted, {2, first, left, holder} queued, with
+-- first 1 for the first in line behind a holder of ours, 2 behind another library's, 0 for the rest;
 -- {3, left, holder} busy, {4, limit} the queue is full, {5} cancelled.
 --
 -- The lock that is free, alone and uncontended comes first: the functions below cost more than it.

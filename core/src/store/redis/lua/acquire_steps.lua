@@ -41,7 +41,7 @@ local function taken(s, token, m, wait)
     end
   end
   keep(s, lives, known[2])
-  return { 2, head(s, token) == token and 1 or 0, span, shown(s) }
+  return { 2, head(s, token) == token and (s.t and 1 or 2) or 0, span, shown(s) }
 end
 
 local function acquire(s, index)
