@@ -31,7 +31,7 @@ unexport LEASEHOLD_URL
 # it and pytest tests it.
 RUST := --workspace --exclude leasehold-python
 SUITE := scripts/suite
-SCRIPTS := scripts/peers scripts/preflight scripts/servers scripts/suite scripts/wasm32 .ci/run $(wildcard examples/*.sh)
+SCRIPTS := scripts/peers scripts/porcupine scripts/preflight scripts/servers scripts/suite scripts/wasm32 .ci/run $(wildcard examples/*.sh)
 
 ##@ To begin with
 
@@ -48,7 +48,7 @@ demo: build-demo python ## Python, Rust and shell contend for one lock; one is k
 .PHONY: test
 test: ## Build, run every test and the demo, and show what each suite cost
 	@$(SUITE) begin
-	@code=0; $(MAKE) --no-print-directory -k servers peers test-build test-rust test-python test-demo || code=$$?; \
+	@code=0; $(MAKE) --no-print-directory -k servers peers test-build test-rust test-porcupine test-python test-demo || code=$$?; \
 	  $(SUITE) end || code=$$?; exit $$code
 
 .PHONY: check
@@ -132,6 +132,11 @@ test-build: preflight $(VENV)/ready
 .PHONY: test-rust
 test-rust: servers peers test-build ## Test the Rust crates, the command and the examples
 	@$(SUITE) run rust -- cargo test $(RUST) --no-fail-fast -- --show-output
+
+# After the tests that write the histories.
+.PHONY: test-porcupine
+test-porcupine: test-rust
+	@$(SUITE) run porcupine --absent 2 -- scripts/porcupine .cache/porcupine $(CARGO_TARGET_DIR)/histories
 
 .PHONY: test-python
 test-python: servers test-build ## Test the Python package

@@ -1,4 +1,5 @@
-"""What the tests share: clients of each store, child processes, and the one bounded wait."""
+"""What the tests share: clients of each store, a real Redis behind a network that fails on command,
+child processes, and the one bounded wait."""
 
 from __future__ import annotations
 
@@ -8,6 +9,7 @@ import subprocess
 import sys
 import textwrap
 import time
+import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -19,10 +21,70 @@ import pytest
 PATIENCE = 60.0
 
 
-@pytest.fixture(params=["memory", "sqlite"])
+class Redis:
+    """A Redis of our own, and the testkit's fault proxy before it."""
+
+    def __init__(self, program: Path) -> None:
+        self._child = subprocess.Popen(
+            [program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        ready, _, rest = self._line().partition(" ")
+        self.absent = rest if ready == "absent" else None
+        #: Through the proxy, and not.
+        self.url, self.direct = ("", "") if self.absent is not None else rest.split()
+
+    def do(self, command: str) -> str:
+        """Tells it something (see testkit/src/bin/redis.rs) and waits until that is done."""
+        assert self._child.stdin is not None
+        self._child.stdin.write(command + "\n")
+        self._child.stdin.flush()
+        answer = self._line()
+        assert not answer.startswith("error "), answer
+        return answer
+
+    def end(self) -> None:
+        """Ends it."""
+        self._child.communicate()
+
+    def _line(self) -> str:
+        assert self._child.stdout is not None
+        return self._child.stdout.readline().rstrip("\n")
+
+
+@pytest.fixture(scope="session")
+def one_redis() -> Iterator[Redis]:
+    """One server for all tests, where there is one; a failure where `REQUIRE` names it."""
+    target = os.environ.get("CARGO_TARGET_DIR", Path(__file__).parents[2] / "target")
+    program = Path(target) / "debug" / "redis"
+    if not program.exists():
+        pytest.skip(f"{program} is not built: cargo build -p leasehold-testkit --bins")
+    redis = Redis(program)
+    if redis.absent is not None:
+        if "redis" in os.environ.get("REQUIRE", "").replace(",", " ").split():
+            pytest.fail(f"REQUIRE names redis, which can't be had: {redis.absent}")
+        pytest.skip(redis.absent)
+    yield redis
+    redis.end()
+
+
+@pytest.fixture
+def redis(one_redis: Redis) -> Iterator[Redis]:
+    """The server, on a network that is whole at the beginning."""
+    yield one_redis
+    one_redis.do("heal")
+    one_redis.do("wake")
+    one_redis.do("admin FLUSHALL")
+
+
+@pytest.fixture(params=["memory", "sqlite", "redis"])
 def client(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[leasehold.Client]:
-    """A client of each embedded store, on a store of its own."""
-    url = "memory://" if request.param == "memory" else f"sqlite://{tmp_path}/locks.db"
+    """A client of each store, on a store of its own."""
+    if request.param == "memory":
+        url = "memory://"
+    elif request.param == "sqlite":
+        url = f"sqlite://{tmp_path}/locks.db"
+    else:
+        url = f"{request.getfixturevalue('one_redis').direct}?prefix={uuid.uuid4()}:"
     client = leasehold.connect(url)
     yield client
     client.shutdown(5)

@@ -6,6 +6,7 @@
 pub mod contract;
 mod folder;
 mod guarded;
+pub mod history;
 pub mod model;
 pub mod oracle;
 pub mod peer;

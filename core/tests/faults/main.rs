@@ -9,6 +9,7 @@
 mod answers;
 mod crowds;
 mod flushed;
+mod histories;
 mod holding;
 mod late;
 mod pushes;
@@ -36,6 +37,7 @@ const PARTS: &[(&str, &[Test], &[Flavour])] = &[
     ("flushed", flushed::TESTS, BOTH),
     ("restart", restart::TESTS, BOTH),
     ("crowds", crowds::TESTS, REDIS),
+    ("histories", histories::TESTS, BOTH),
     ("secrets", secrets::TESTS, REDIS),
     ("rights", rights::TESTS, BOTH),
 ];

@@ -1,0 +1,218 @@
+"""A real Redis on a network that fails: what Python code that holds a lock is told, and when.
+
+The lock is kept by a thread that Python can't hold up. So a loop that is blocked or an interpreter
+that is kept busy costs nobody the lock; and where it is lost at the same time, the first look says
+so.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ctypes
+import threading
+import time
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import leasehold
+import pytest
+import uvloop
+from conftest import PATIENCE, Redis, eventually, queued
+from leasehold import LockLost, LostReason, Release
+
+Runner = Callable[[Coroutine[Any, Any, None]], None]
+
+#: Short enough to be waited out.
+TTL = 1.0
+#: What a loaded machine may add.
+SLACK = 2.0
+
+
+@pytest.fixture
+def client(redis: Redis) -> leasehold.Client:
+    """On the network that fails."""
+    return leasehold.connect(redis.url)
+
+
+@pytest.fixture
+def other(redis: Redis) -> leasehold.Client:
+    """Another program, on a network that doesn't."""
+    return leasehold.connect(redis.direct)
+
+
+def keep_the_interpreter(seconds: float) -> None:
+    """C code that doesn't let go of the interpreter's lock: no other thread runs Python."""
+    ctypes.PyDLL(None).usleep(int(seconds * 1e6))
+
+
+def block_the_loop(seconds: float) -> None:
+    """Code that should not run in an event loop."""
+    time.sleep(seconds)
+
+
+RUNNERS = pytest.mark.parametrize("run", [asyncio.run, uvloop.run], ids=["asyncio", "uvloop"])
+
+# Each takes three lengths of a lease: not every pair.
+BLOCKERS = pytest.mark.parametrize(
+    ("run", "block"),
+    [(asyncio.run, block_the_loop), (uvloop.run, keep_the_interpreter)],
+    ids=["loop", "interpreter"],
+)
+
+
+def test_cut_off_while_holding(
+    redis: Redis, client: leasehold.Client, other: leasehold.Client
+) -> None:
+    lease = client.lock("a", ttl=TTL).acquire()
+    told: list[LostReason] = []
+    lease.on_lost(told.append)
+    granted: list[leasehold.Lease] = []
+
+    def wait() -> None:
+        granted.append(other.lock("a", wait=PATIENCE).acquire())
+        # The one thing that must never be: at this moment both believe.
+        assert not lease.is_held()
+
+    rival = threading.Thread(target=wait)
+    rival.start()
+    queued(other, "a")
+    redis.do("black-hole")
+    left = lease.remaining
+    cut = time.monotonic()
+    assert left <= TTL
+    assert lease.lost.wait(PATIENCE)
+    assert time.monotonic() <= cut + left + SLACK
+    assert not lease.is_held()
+    assert lease.lost_reason is LostReason.STORE_UNREACHABLE
+    eventually(lambda: bool(told), "the callback")
+    assert told == [LostReason.STORE_UNREACHABLE]
+    rival.join(PATIENCE)
+    (theirs,) = granted
+    assert theirs.fence > lease.fence
+    redis.do("heal")
+    assert lease.release() is Release.LOST
+    assert theirs.is_held()
+    assert theirs.release() is Release.RELEASED
+
+
+def test_cut_off_in_a_scope(redis: Redis, client: leasehold.Client) -> None:
+    with pytest.raises(LockLost) as caught:
+        with client.lock("a", ttl=TTL) as lease:
+            redis.do("unplug")
+            assert lease.lost.wait(PATIENCE)
+    assert caught.value.reason is LostReason.STORE_UNREACHABLE
+
+
+@RUNNERS
+def test_cut_off_in_an_async_scope(redis: Redis, client: leasehold.Client, run: Runner) -> None:
+    async def main() -> None:
+        with pytest.raises(LockLost) as caught:
+            async with client.lock("a", ttl=TTL) as lease:
+                redis.do("black-hole")
+                left = lease.remaining
+                cut = time.monotonic()
+                await asyncio.sleep(PATIENCE)
+        assert caught.value.reason is LostReason.STORE_UNREACHABLE
+        # The release that follows waits for nothing: it was lost.
+        assert time.monotonic() <= cut + left + SLACK
+
+    run(main())
+
+
+@BLOCKERS
+def test_a_blocked_loop_keeps_its_lock(
+    redis: Redis,
+    client: leasehold.Client,
+    other: leasehold.Client,
+    run: Runner,
+    block: Callable[[float], None],
+) -> None:
+    async def main() -> None:
+        async with client.lock("a", ttl=TTL) as lease:
+            block(3 * TTL)
+            assert lease.is_held(), lease.lost_reason
+            holder = (await other.inspect_async("a")).holder
+            assert holder is not None and holder.fence == lease.fence
+            # Nothing that was put off meanwhile says otherwise.
+            await asyncio.sleep(0.05)
+            assert lease.is_held(), lease.lost_reason
+
+    run(main())
+
+
+@BLOCKERS
+def test_a_blocked_loop_is_told_as_soon_as_it_runs(
+    redis: Redis, client: leasehold.Client, run: Runner, block: Callable[[float], None]
+) -> None:
+    async def main() -> None:
+        with pytest.raises(LockLost) as caught:
+            async with client.lock("a", ttl=TTL) as lease:
+                redis.do("black-hole")
+                block(3 * TTL)
+                assert not lease.is_held(), "the first look"
+                free = time.monotonic()
+                await asyncio.sleep(PATIENCE)
+        assert time.monotonic() <= free + SLACK
+        assert caught.value.reason is LostReason.STORE_UNREACHABLE
+
+    run(main())
+
+
+def test_a_thread_keeps_its_lock_though_another_keeps_the_interpreter(
+    redis: Redis, client: leasehold.Client, other: leasehold.Client
+) -> None:
+    with client.lock("a", ttl=TTL) as lease:
+        keeper = threading.Thread(target=keep_the_interpreter, args=(3 * TTL,))
+        keeper.start()
+        keeper.join()
+        assert lease.is_held(), lease.lost_reason
+        holder = other.inspect("a").holder
+        assert holder is not None and holder.fence == lease.fence
+
+
+def test_a_thread_is_told_though_another_keeps_the_interpreter(
+    redis: Redis, client: leasehold.Client
+) -> None:
+    lease = client.lock("a", ttl=TTL).acquire()
+    told: list[float] = []
+    lease.on_lost(lambda _: told.append(time.monotonic()))
+    redis.do("black-hole")
+    keep_the_interpreter(3 * TTL)
+    free = time.monotonic()
+    assert not lease.is_held(), "the first look"
+    assert lease.lost.wait(PATIENCE)
+    eventually(lambda: bool(told), "the callback")
+    assert told[0] <= free + SLACK
+
+
+def test_a_stopped_server(redis: Redis, client: leasehold.Client) -> None:
+    """For less than a lease it costs nothing; for longer, the holder is told all the same."""
+    with client.lock("long", ttl=60) as long:
+        lease = client.lock("short", ttl=TTL).acquire()
+        redis.do("pause")
+        assert lease.lost.wait(PATIENCE)
+        assert lease.lost_reason is LostReason.STORE_UNREACHABLE
+        redis.do("wake")
+        assert long.is_held()
+        assert lease.release() is Release.LOST
+        with client.lock("short", wait=PATIENCE) as newer:
+            assert newer.fence > lease.fence
+
+
+def test_a_restarted_server(redis: Redis, client: leasehold.Client) -> None:
+    """Without its data: the holder learns of it, and everybody goes on."""
+    lease = client.lock("a", ttl=TTL).acquire()
+    redis.do("restart")
+    assert lease.lost.wait(PATIENCE)
+    assert lease.lost_reason in (LostReason.EXPIRED, LostReason.SUPERSEDED)
+    with client.lock("a", wait=PATIENCE) as newer:
+        assert newer.fence > lease.fence
+
+
+def test_an_unreachable_server_is_named(redis: Redis) -> None:
+    redis.do("unplug")
+    client = leasehold.connect(redis.url.replace("://", "://locks:c4n4ry@"))
+    with pytest.raises(leasehold.StoreUnavailable) as caught:
+        client.lock("a").acquire()
+    assert "127.0.0.1" in str(caught.value)
+    assert "c4n4ry" not in f"{caught.value} {caught.value!r} {client!r} {client.url}"
