@@ -51,18 +51,22 @@ class Redis:
         return self._child.stdout.readline().rstrip("\n")
 
 
+def _absent(why: str) -> None:
+    if "redis" in os.environ.get("REQUIRE", "").replace(",", " ").split():
+        pytest.fail(f"REQUIRE names redis, which can't be had: {why}")
+    pytest.skip(why)
+
+
 @pytest.fixture(scope="session")
 def one_redis() -> Iterator[Redis]:
     """One server for all tests, where there is one; a failure where `REQUIRE` names it."""
     target = os.environ.get("CARGO_TARGET_DIR", Path(__file__).parents[2] / "target")
     program = Path(target) / "debug" / "redis"
     if not program.exists():
-        pytest.skip(f"{program} is not built: cargo build -p leasehold-testkit --bins")
+        _absent(f"{program} is missing: cargo build -p leasehold-testkit --bins")
     redis = Redis(program)
     if redis.absent is not None:
-        if "redis" in os.environ.get("REQUIRE", "").replace(",", " ").split():
-            pytest.fail(f"REQUIRE names redis, which can't be had: {redis.absent}")
-        pytest.skip(redis.absent)
+        _absent(redis.absent)
     yield redis
     redis.end()
 
@@ -90,10 +94,12 @@ def client(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[leasehold
     client.shutdown(5)
 
 
-@pytest.fixture
-def url(tmp_path: Path) -> str:
+@pytest.fixture(params=["sqlite", "redis"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """A store that other processes can reach."""
-    return f"sqlite://{tmp_path}/locks.db"
+    if request.param == "sqlite":
+        return f"sqlite://{tmp_path}/locks.db"
+    return f"{request.getfixturevalue('one_redis').direct}?prefix={uuid.uuid4()}:"
 
 
 def eventually(condition: Callable[[], bool], what: str) -> None:
