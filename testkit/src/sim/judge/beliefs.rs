@@ -23,9 +23,7 @@ impl Judge {
         let leases: Vec<(usize, Arc<Lease>, Option<u64>)> = {
             let state = self.state();
             let held = state
-                .ops
-                .iter()
-                .enumerate()
+                .running()
                 .filter(|(_, op)| op.held && op.life.machine == machine && op.lost.is_none());
             held.filter_map(|(id, op)| Some((id, op.lease.upgrade()?, op.deadline))).collect()
         };

@@ -41,6 +41,8 @@ pub(crate) struct Judge {
 
 pub(super) struct State {
     pub(super) ops: Vec<Op>,
+    /// Those that are not over.
+    pub(super) active: BTreeSet<usize>,
     /// Tokens to operations.
     pub(super) tokens: BTreeMap<Vec<u8>, usize>,
     pub(super) locks: Vec<LockLog>,
@@ -61,6 +63,8 @@ pub(super) struct State {
     pub(super) losing: bool,
     /// By how much the server's clock was stepped back, in all.
     pub(super) stepped_back: u64,
+    /// It lost what it knew.
+    pub(super) forgot: bool,
     /// Fences are ordered within an epoch.
     pub(super) epoch: u32,
     verdict: Option<String>,
@@ -80,6 +84,7 @@ impl Judge {
         let locks = names.iter().map(|_| LockLog::default()).collect();
         let state = State {
             ops: Vec::new(),
+            active: BTreeSet::new(),
             tokens: BTreeMap::new(),
             locks,
             sent: BTreeMap::new(),
@@ -91,6 +96,7 @@ impl Judge {
             looking: false,
             losing: false,
             stepped_back: 0,
+            forgot: false,
             epoch: 0,
             verdict: None,
             log: Vec::new(),
@@ -191,19 +197,21 @@ impl Judge {
         if loss != Loss::Undone {
             ops.iter_mut().filter(|op| op.ended.is_none()).for_each(|op| op.excused = true);
         }
-        if loss == Loss::Early {
-            return;
-        }
         locks.iter_mut().for_each(LockLog::forgive);
-        state.losing = true;
-        if loss == Loss::Undone {
+        if loss == Loss::Early {
+            // Tombstones end early, too.
+            state.buried.clear();
             return;
         }
-        state.buried.clear();
-        // The server's clock is behind the fences only after it was stepped back.
-        if state.stepped_back > 0 {
-            state.epoch += 1;
+        state.losing = true;
+        // Fences go on growing through either, by the clock or by what is kept; not through both.
+        if loss == Loss::Undone {
+            state.epoch += u32::from(state.forgot);
+            return;
         }
+        state.forgot = true;
+        state.epoch += u32::from(state.stepped_back > 0);
+        state.buried.clear();
     }
 
     /// The server's clock was stepped back by so much.
@@ -211,14 +219,25 @@ impl Judge {
         self.state().stepped_back += span;
     }
 
+    /// By how much it was, in all.
+    pub(crate) fn back(&self) -> u64 {
+        self.state().stepped_back
+    }
+
     /// A process is gone.
     pub(crate) fn crashed(&self, life: Life, _until: u64) {
         let now = self.kernel.now();
         let mut state = self.state();
-        for op in state.ops.iter_mut().filter(|op| op.life == life && op.ended.is_none()) {
-            op.ended = Some((now, Ending::Crashed));
-            op.held = false;
-        }
+        let State { ops, active, .. } = &mut *state;
+        active.retain(|id| {
+            let op = &mut ops[*id];
+            let gone = op.life == life;
+            if gone {
+                op.ended = Some((now, Ending::Crashed));
+                op.held = false;
+            }
+            !gone
+        });
     }
 
     /// An attempt begins.
@@ -242,6 +261,7 @@ impl Judge {
         };
         state.ops.push(op);
         let id = state.ops.len() - 1;
+        state.active.insert(id);
         drop(state);
         self.note(|| format!("m{} op{id} asks for {} {ask:?}", life.machine, self.names[ask.lock]));
         id
@@ -258,6 +278,7 @@ impl Judge {
             }
             entry.ended = Some((now, ending));
             entry.held = false;
+            state.active.remove(&op);
         }
         self.note(|| format!("op{op} is over: {ending:?}"));
     }
@@ -307,10 +328,10 @@ impl Judge {
     /// What a machine is at, where nothing of it is under way.
     pub(crate) fn at(&self, machine: usize) -> Step {
         let state = self.state();
-        let mut mine = state.ops.iter().filter(|op| op.life.machine == machine);
-        if mine.clone().any(|op| op.held) {
+        let mut mine = state.running().filter(|(_, op)| op.life.machine == machine);
+        if mine.clone().any(|(_, op)| op.held) {
             Step::Holding
-        } else if mine.any(Op::waiting) {
+        } else if mine.any(|(_, op)| op.waiting()) {
             Step::Waiting
         } else {
             Step::Idle
@@ -349,5 +370,12 @@ impl Judge {
 
     pub(super) fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    /// The operations that are not over.
+    pub(super) fn running(&self) -> impl Iterator<Item = (usize, &Op)> + Clone {
+        self.active.iter().map(|id| (*id, &self.ops[*id]))
     }
 }

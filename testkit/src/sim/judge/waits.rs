@@ -59,7 +59,8 @@ impl Judge {
             }
             let quiet = disturbed + AFTER < since;
             let bound = if quiet { SECOND / 3 + 20 * self.latency } else { CLEAN };
-            if now > since.max(disturbed) + bound {
+            // By its own clock the server had ended it, and nobody need try any more.
+            if now > since.max(disturbed) + bound + state.stepped_back {
                 return Some(format!(
                     "O4: op{id} is over and nothing is wrong, but it owns {name} for {} ms since",
                     (now - since.max(disturbed)) / 1_000_000
@@ -76,7 +77,7 @@ impl Judge {
             if log.owner.is_some() {
                 continue;
             }
-            for (id, op) in state.ops.iter().enumerate() {
+            for (id, op) in state.running() {
                 if op.ask.lock != lock || !op.waiting() || !op.ask.queues {
                     continue;
                 }
@@ -100,13 +101,13 @@ impl Judge {
     fn stuck(&self, now: u64) -> Option<String> {
         let state = self.state();
         let late = |op: &Op| {
-            let wait = op.ask.wait?;
+            let wait = op.ask.wait.filter(|_| op.waiting())?;
             let local = self.kernel.boot(op.life.machine).as_nanos();
             let paused = state.paused[op.life.machine];
             let due = op.started_local + wait + 100_000_000;
-            (op.waiting() && local > due && now > paused + 100_000_000).then(|| local - due)
+            (local > due && now > paused + 100_000_000).then(|| local - due)
         };
-        state.ops.iter().enumerate().find_map(|(id, op)| {
+        state.running().find_map(|(id, op)| {
             let late = late(op)?;
             Some(format!("O5: op{id} returns {} ms after its limit or never", late / 1_000_000))
         })

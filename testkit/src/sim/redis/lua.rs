@@ -52,7 +52,11 @@ struct Interpreter {
     environment: Table,
     run: Function,
     compiled: BTreeMap<Vec<u8>, Function>,
+    runs: u32,
 }
+
+/// Scripts between two collections of garbage: in many small steps it costs more.
+const COLLECT_EVERY: u32 = 1000;
 
 /// The name of a script: the hex of its SHA-1.
 #[must_use]
@@ -69,6 +73,10 @@ pub(super) fn run(
     argv: &[Vec<u8>],
 ) -> Reply {
     with(|interpreter| {
+        interpreter.runs += 1;
+        if interpreter.runs.is_multiple_of(COLLECT_EVERY) {
+            let _ = interpreter.lua.gc_collect();
+        }
         let function = match interpreter.compile(script, sha) {
             Ok(function) => function,
             Err(error) => return error,
@@ -109,6 +117,7 @@ impl Interpreter {
         // Random numbers would not repeat themselves.
         globals.get::<Table>("math")?.set("random", Value::Nil)?;
         globals.set("_VERSION", "Lua 5.1")?;
+        lua.gc_stop();
         let environment = lua.create_table()?;
         let parts = lua.create_table()?;
         parts.set("globals", &globals)?;
@@ -124,7 +133,7 @@ impl Interpreter {
         let hex = |lua: &Lua, text: mlua::LuaString| lua.create_string(sha1hex(&text.as_bytes()));
         parts.set("sha1hex", lua.create_function(hex)?)?;
         let run = lua.load(PRELUDE).set_name("=prelude").call::<Function>(parts)?;
-        Ok(Self { lua, globals, environment, run, compiled: BTreeMap::new() })
+        Ok(Self { lua, globals, environment, run, compiled: BTreeMap::new(), runs: 0 })
     }
 
     fn compile(&mut self, script: &[u8], sha: &[u8]) -> Result<Function, Reply> {
