@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use leasehold::{Client, Lease, Release};
+use leasehold::{Client, ClientOptions, Lease, Release};
 use tokio::task::JoinSet;
 
 use super::rival::{Contender, Holder, Rival, TTL_MS, held_name};
@@ -20,7 +20,10 @@ pub(crate) struct Ours {
 impl Ours {
     /// A client of this server.
     pub(crate) fn open(url: &str) -> Result<Self> {
-        Ok(Self { client: Client::connect(url)? })
+        // As a program with a runtime of its own would: an answer then costs no thread hop.
+        let io = tokio::runtime::Handle::try_current().ok();
+        let options = ClientOptions { io, ..ClientOptions::default() };
+        Ok(Self { client: Client::with(url, options)? })
     }
 }
 
