@@ -38,9 +38,13 @@ struct Worker {
 
 /// Answers orders until there are no more.
 pub(crate) fn run(args: &WorkerArgs) -> Result<()> {
-    let ours = Ours::open(&args.url).map_err(|cause| cause.to_string());
     // One thread: with two, a task and its connection's task wake each other across processors.
-    let worker = Worker { url: args.url.clone(), runtime: task_runtime(1)?, ours };
+    let runtime = task_runtime(1)?;
+    let ours = {
+        let _inside = runtime.enter();
+        Ours::open(&args.url).map_err(|cause| cause.to_string())
+    };
+    let worker = Worker { url: args.url.clone(), runtime, ours };
     let mut rivals: Vec<String> =
         ["limit A", "limit B", "BLPOP", "grant", "rslock", "renewal"].map(str::to_owned).into();
     let mut absent = Vec::new();
