@@ -31,7 +31,7 @@ unexport LEASEHOLD_URL
 # it and pytest tests it.
 RUST := --workspace --exclude leasehold-python
 SUITE := scripts/suite
-SCRIPTS := scripts/peers scripts/porcupine scripts/preflight scripts/servers scripts/suite scripts/wasm32 .ci/run $(wildcard examples/*.sh)
+SCRIPTS := scripts/mutants scripts/peers scripts/porcupine scripts/preflight scripts/servers scripts/suite scripts/wasm32 .ci/run $(wildcard examples/*.sh)
 
 ##@ To begin with
 
@@ -145,6 +145,10 @@ test-python: servers test-build ## Test the Python package
 .PHONY: test-demo
 test-demo: test-build
 	@$(SUITE) run demo -- $(CARGO_TARGET_DIR)/debug/demo
+
+.PHONY: mutants
+mutants: servers ## Plant known bugs of other locks in ours, one by one; a test must find each
+	@$(SUITE) run mutants -- scripts/mutants $(ARGS)
 
 .PHONY: check-format
 check-format: preflight-check
