@@ -493,10 +493,9 @@ fn scripts_answer_alike(both: &mut Both) {
         for step in 0..120 {
             let on = usize::try_from(random.below(2)).expect("small");
             // All scripts once in order, then at random; with commands in between.
-            let script = if round == 0 && step < SCRIPTS.len() {
-                SCRIPTS[step]
-            } else {
-                pick(&random, SCRIPTS)
+            let script = match SCRIPTS.get(step) {
+                Some(script) if round == 0 => script,
+                _ => pick(&random, SCRIPTS),
             };
             if random.below(3) == 0 && round > 0 {
                 both.ask(on, &filled(&random, pick(&random, COMMANDS)));

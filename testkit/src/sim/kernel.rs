@@ -122,12 +122,6 @@ impl Kernel {
         self.state().machines[life.machine].life == life.number
     }
 
-    /// Whether the machine stands still.
-    pub(crate) fn paused(&self, machine: usize) -> bool {
-        let state = self.state();
-        state.machines[machine].paused_until > state.now
-    }
-
     /// Has the machine stand still until then.
     pub(crate) fn pause(&self, machine: usize, until: u64) {
         let mut state = self.state();
@@ -430,7 +424,7 @@ impl<F: Future> Future for AsOp<F> {
     type Output = F::Output;
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
         let op = self.op;
-        let before = std::mem::replace(&mut self.kernel.state().op, Some(op));
+        let before = self.kernel.state().op.replace(op);
         let polled = self.future.as_mut().poll(context);
         self.kernel.state().op = before;
         polled

@@ -3,7 +3,7 @@
 
 /// A clock: what it showed at the start, and by how much it is fast, in parts per thousand million.
 #[derive(Clone, Copy, Debug)]
-pub struct Rate {
+pub(super) struct Rate {
     /// What it showed at true time zero, in ns.
     pub start: i128,
     /// How much it is fast; negative is slow.
@@ -15,13 +15,13 @@ const BILLION: i128 = 1_000_000_000;
 impl Rate {
     /// What it shows at true time `at`.
     #[must_use]
-    pub fn shows(&self, at: u64) -> i128 {
+    pub(super) fn shows(&self, at: u64) -> i128 {
         self.start + (i128::from(at) * (BILLION + i128::from(self.ppb))).div_euclid(BILLION)
     }
 
     /// The first true time at which it shows `reading` or more.
     #[must_use]
-    pub fn when(&self, reading: i128) -> u64 {
+    pub(super) fn when(&self, reading: i128) -> u64 {
         let span = (reading - self.start).max(0);
         let rate = BILLION + i128::from(self.ppb);
         let at = (span * BILLION).div_euclid(rate);

@@ -97,14 +97,12 @@ impl Net {
         state.wind(now);
         match fault {
             Fault::CrashLost => self.lose(state, Loss::All),
-            Fault::Rollback => {
-                // What a second ago was not yet on disk, or on the replica, is gone.
-                if !state.snapshots.is_empty() {
-                    let at = below(&self.random, state.snapshots.len());
-                    state.server.engine.db = state.snapshots.swap_remove(at).1;
-                    state.snapshots.clear();
-                    self.lose(state, Loss::Rollback);
-                }
+            // What a second ago was not yet on disk, or on the replica, is gone.
+            Fault::Rollback if !state.snapshots.is_empty() => {
+                let at = below(&self.random, state.snapshots.len());
+                state.server.engine.db = state.snapshots.swap_remove(at).1;
+                state.snapshots.clear();
+                self.lose(state, Loss::Rollback);
             }
             _ => {}
         }

@@ -71,7 +71,9 @@ fn hexists(on: &mut Engine, args: &[Vec<u8>]) -> Result<Reply, Reply> {
     Ok(Reply::Int(field(on, &args[1], &args[2])?.is_some().into()))
 }
 
-fn pairs(on: &mut Engine, key: &[u8]) -> Result<Vec<(Vec<u8>, Vec<u8>)>, Reply> {
+type Pairs = Vec<(Vec<u8>, Vec<u8>)>;
+
+fn pairs(on: &mut Engine, key: &[u8]) -> Result<Pairs, Reply> {
     let now = on.now_ms();
     Ok(on.db.hash(key, now)?.map(|hash| hash.0.clone()).unwrap_or_default())
 }

@@ -54,7 +54,7 @@ fn zadd(on: &mut Engine, args: &[Vec<u8>]) -> Result<Reply, Reply> {
     if flags.nx && flags.xx {
         return Err(Reply::error("ERR XX and NX options at the same time are not compatible"));
     }
-    if (flags.gt && flags.nx) || (flags.lt && flags.nx) || (flags.gt && flags.lt) {
+    if [flags.gt, flags.lt, flags.nx].into_iter().filter(|flag| *flag).count() > 1 {
         return Err(Reply::error(
             "ERR GT, LT, and/or NX options at the same time are not compatible",
         ));
