@@ -28,6 +28,14 @@ fn build(package: &str, name: &str) -> PathBuf {
     let mut command = Command::new(cargo);
     command.args(["build", "--quiet", "--package", package, "--bin", name]);
     command.arg("--target-dir").arg(target).current_dir(env!("CARGO_MANIFEST_DIR"));
+    // What cargo told this test of its own package would have build scripts that look at it, and
+    // all that depends on them, run anew.
+    for (name, _) in std::env::vars_os() {
+        let named = |prefix| name.to_str().is_some_and(|name| name.starts_with(prefix));
+        if named("CARGO_PKG_") || named("CARGO_MANIFEST_") {
+            command.env_remove(&name);
+        }
+    }
     if !cfg!(debug_assertions) {
         command.arg("--release");
     }

@@ -14,7 +14,7 @@ pub(super) const TESTS: &[Test] = &[test("scripts_cost_nothing", flushed)];
 /// More than one batch of renewals and of heartbeats.
 const HELD: usize = 150;
 const WAITED: usize = 120;
-const TTL: Duration = Duration::from_secs(3);
+const TTL: Duration = Duration::from_secs(2);
 
 fn flushed(scene: &Scene<'_>) {
     let (stop, flushes) = (AtomicBool::new(false), AtomicU64::new(0));

@@ -34,7 +34,7 @@ const PARTS: &[(&str, &[Test], &[Flavour])] = &[
     ("answers", answers::TESTS, BOTH),
     ("late", late::TESTS, BOTH),
     ("pushes", pushes::TESTS, REDIS),
-    ("flushed", flushed::TESTS, BOTH),
+    ("flushed", flushed::TESTS, REDIS),
     ("restart", restart::TESTS, BOTH),
     ("crowds", crowds::TESTS, REDIS),
     ("histories", histories::TESTS, BOTH),

@@ -53,7 +53,15 @@ impl Crowd {
         let mut last = since;
         for (task, old) in self.waiting.into_iter().zip(&self.held) {
             let (lease, at) = self.runtime.block_on(task).expect("no panic");
-            assert!(lease.is_held() && lease.fence() > old.fence());
+            assert!(lease.fence() > old.fence());
+            assert!(
+                lease.is_held(),
+                "{}: {:?}, granted {:?} after, now {:?}",
+                lease.name(),
+                lease.lost_reason(),
+                at.since(since),
+                now().since(since)
+            );
             last = last.max(at);
             assert_eq!(self.runtime.block_on(lease.release()), Release::Released);
         }
