@@ -48,7 +48,7 @@ demo: build-demo python ## Python, Rust and shell contend for one lock; one is k
 .PHONY: test
 test: ## Build, run every test and the demo, and show what each suite cost
 	@$(SUITE) begin
-	@code=0; $(MAKE) --no-print-directory -k servers peers test-build test-rust test-porcupine test-python test-demo || code=$$?; \
+	@code=0; $(MAKE) --no-print-directory -k servers peers test-build test-rust test-simulate test-porcupine test-python test-demo || code=$$?; \
 	  $(SUITE) end || code=$$?; exit $$code
 
 .PHONY: check
@@ -67,6 +67,10 @@ fix: preflight-check $(VENV)/ready ## Format, and apply what the lints suggest
 bench: preflight servers $(VENV)/bench ## Measure against the physical limit, in one run (release build)
 	$(VENV)/bin/maturin develop --release --quiet --manifest-path python/Cargo.toml
 	cargo run --release -p leasehold-bench -- --png $(CARGO_TARGET_DIR)/bench.png $(ARGS)
+
+.PHONY: simulate
+simulate: preflight ## Run 100,000 simulated schedules of Redis under faults (ARGS="--schedules 1000")
+	cargo run --release -p leasehold-testkit --bin simulate -- --schedules 100000 --jobs 2 $(ARGS)
 
 .PHONY: docs
 docs: preflight ## Build the Rust documentation into target/doc
@@ -134,6 +138,11 @@ test-rust: servers peers test-build ## Test the Rust crates, the command and the
 	@$(SUITE) run rust -- cargo test $(RUST) --no-fail-fast -- --show-output
 
 # After the tests that write the histories.
+# A share of the full run (`make simulate`), with the same seeds each time.
+.PHONY: test-simulate
+test-simulate: test-build
+	@$(SUITE) run simulate -- $(CARGO_TARGET_DIR)/debug/simulate --schedules 40 --seed 1 --jobs 2
+
 .PHONY: test-porcupine
 test-porcupine: test-rust
 	@$(SUITE) run porcupine --absent 2 -- scripts/porcupine .cache/porcupine $(CARGO_TARGET_DIR)/histories
