@@ -137,12 +137,12 @@ test-build: preflight $(VENV)/ready
 test-rust: servers peers test-build ## Test the Rust crates, the command and the examples
 	@$(SUITE) run rust -- cargo test $(RUST) --no-fail-fast -- --show-output
 
-# After the tests that write the histories.
 # A share of the full run (`make simulate`), with the same seeds each time.
 .PHONY: test-simulate
 test-simulate: test-build
 	@$(SUITE) run simulate -- $(CARGO_TARGET_DIR)/debug/simulate --schedules 40 --seed 1 --jobs 2
 
+# After the tests that write the histories.
 .PHONY: test-porcupine
 test-porcupine: test-rust
 	@$(SUITE) run porcupine --absent 2 -- scripts/porcupine .cache/porcupine $(CARGO_TARGET_DIR)/histories
