@@ -166,10 +166,10 @@ fn each_lock_has_its_own_ttl(scene: &mut Scene<'_>) {
     scene.acquire_many(&asks, How::EachAlone);
     for ended in 1..=20 {
         scene.pass(Duration::from_secs(1));
-        for (index, ask) in asks.iter().enumerate() {
-            let held = scene.holder(ask.name.as_str()).is_some();
-            assert_eq!(held, index + 1 > ended, "lock {} after {ended} s", ask.name);
-        }
+        // In one look: on a real server these seconds are all the time that there is.
+        let mut left: Vec<&str> = asks[ended..].iter().map(|ask| ask.name.as_str()).collect();
+        left.sort_unstable();
+        assert_eq!(scene.list("ttl ", None, 100), left, "after {ended} s");
     }
 }
 
