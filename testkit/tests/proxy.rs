@@ -136,9 +136,11 @@ fn black_hole_to_server(server: &RedisServer, proxy: &Proxy) {
     drop(other);
     let stats = proxy.wait_for(|stats| !stats.links[&2].client);
     assert!(stats.links[&2].server);
+    // One that lost nothing goes on when it is over; a stream without its middle doesn't.
+    let mut quiet = self::client(proxy);
     proxy.heal();
-    // The same connection, and what was swallowed stays so.
-    assert_eq!(client.ask(&["GET", "key"]).unwrap(), Reply::Nil);
+    assert_reset(&mut client);
+    assert_eq!(quiet.ask(&["GET", "key"]).unwrap(), Reply::Nil);
     proxy.wait_for(|stats| stats.links.len() == 1);
 }
 
@@ -150,7 +152,8 @@ fn black_hole_to_client(server: &RedisServer, proxy: &Proxy) {
     assert_silent(&mut client);
     assert!(has(server, "key", "value"));
     proxy.heal();
-    assert_eq!(client.ask(&["GET", "key"]).unwrap().text(), "value");
+    assert_reset(&mut client);
+    assert_eq!(self::client(proxy).ask(&["GET", "key"]).unwrap().text(), "value");
 }
 
 fn push_100(client: &mut Resp) {
@@ -331,7 +334,7 @@ fn unreachable(server: &RedisServer, proxy: &Proxy) {
 }
 
 fn chooses(server: &RedisServer, proxy: &Proxy) {
-    proxy.set(Which::carrying("SUBSCRIBE"), ToClient, Fault::BlackHole);
+    proxy.set(Which::carrying("SUBSCRIBE"), ToClient, Fault::Hold);
     let (mut plain, mut subscriber) = (impatient(proxy), impatient(proxy));
     assert_eq!(plain.ask(&["PING"]).unwrap().text(), "PONG");
     // Not at once: what comes before it passes.
@@ -344,7 +347,9 @@ fn chooses(server: &RedisServer, proxy: &Proxy) {
     proxy.set(Which::Number(2), ToClient, Fault::Pass);
     proxy.set(Which::Number(1), ToClient, Fault::BlackHole);
     assert_eq!(server.admin(&["PUBLISH", "channel", "more"]).integer(), 1);
-    assert_eq!(subscriber.read().unwrap().list()[2].text(), "more");
+    for word in ["1", "news", "more"] {
+        assert_eq!(subscriber.read().unwrap().list()[2].text(), word);
+    }
     plain.send(&["PING"]).unwrap();
     assert_silent(&mut plain);
 }

@@ -110,7 +110,8 @@ fn short_silence(scene: &Scene<'_>) {
         match round {
             0 => scene.server.pause(),
             1 => scene.proxy.set_all(Fault::Hold),
-            2 => scene.proxy.set_all(Fault::BlackHole),
+            // A firewall forgot what was open; what is new passes.
+            2 => scene.forget_connections(),
             // Its way to a new connection ends in nothing, too.
             3 => {
                 scene.proxy.set_all(Fault::BlackHole);
@@ -126,6 +127,7 @@ fn short_silence(scene: &Scene<'_>) {
         super::scene::eventually("a renewal is missed", || lease.remaining() < low);
         match round {
             0 => scene.server.wake(),
+            2 => {}
             _ => scene.proxy.heal(),
         }
         let healed = now();
@@ -133,6 +135,7 @@ fn short_silence(scene: &Scene<'_>) {
             assert!(lease.is_held(), "lost in round {round}: {:?}", lease.lost_reason());
             lease.remaining() > ttl * 3 / 4
         });
+        scene.proxy.heal();
         let (silent, renewed) = (healed.since(silent), now().since(healed));
         report(&format!("renewed {renewed:.2?} after a silence of {silent:.1?}"));
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use leasehold::options::{HEARTBEAT, REQUEST_TIMEOUT};
 use leasehold::sys::BootTime;
 use leasehold::{Client, Lease, block_on};
-use leasehold_testkit::proxy::{Action, Direction, Fault, Which};
+use leasehold_testkit::proxy::{Action, Direction};
 
 use super::scene::{LONG, SLACK, Scene, Test, eventually, now, report, test};
 
@@ -43,7 +43,10 @@ fn lost_pushes(scene: &Scene<'_>, clients: usize) {
             let lock = clients[index % clients.len()].lock(name).ttl(LONG);
             runtime.spawn(async move {
                 let lease = lock.await.unwrap_or_else(|error| panic!("round {round}: {error:?}"));
-                (lease, now())
+                let (held, granted) = (lease.is_held(), now());
+                lease.release().await;
+                assert!(held, "round {round}: granted what was lost");
+                (lease.fence(), granted)
             })
         });
         let waiting: Vec<_> = waiting.collect();
@@ -63,10 +66,9 @@ fn lost_pushes(scene: &Scene<'_>, clients: usize) {
             released
         });
         for ((task, released), old) in waiting.into_iter().zip(released).zip(holders) {
-            let (lease, granted) = runtime.block_on(task).expect("no panic");
-            assert!(lease.is_held() && lease.fence() > old.fence());
+            let (fence, granted) = runtime.block_on(task).expect("no panic");
+            assert!(fence > old.fence());
             spans.push(granted.since(released));
-            runtime.block_on(lease.release());
         }
         let sprung = scene.proxy.stats().sprung(trap);
         assert_eq!(sprung, times, "round {round}: each push was cut off");
@@ -92,12 +94,7 @@ fn forgotten(scene: &Scene<'_>) {
             (lock.acquire_blocking().expect("granted in the end"), now())
         });
         scene.await_waiting("forgotten", 1);
-        // Those that are; the next one passes.
-        for number in 1..=scene.proxy.stats().accepted {
-            for direction in Direction::BOTH {
-                scene.proxy.set(Which::Number(number), direction, Fault::BlackHole);
-            }
-        }
+        scene.forget_connections();
         let released = now();
         block_on(lease.release());
         let (next, granted) = waiter.join().expect("no panic");

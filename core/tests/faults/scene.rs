@@ -6,7 +6,7 @@ use std::time::Duration;
 use leasehold::store::redis::Keys;
 use leasehold::sys::{BootClock, BootTime, Clock};
 use leasehold::{Client, Lease, LostReason, Name, block_on};
-use leasehold_testkit::proxy::Proxy;
+use leasehold_testkit::proxy::{Direction, Fault, Proxy, Which};
 use leasehold_testkit::server::{RedisServer, RedisSetup, Reply};
 
 /// A lease whose end is waited for.
@@ -49,6 +49,15 @@ impl<'s> Scene<'s> {
     /// One more client behind the network.
     pub(super) fn another(&self) -> Client {
         connect(&self.proxy.url(&self.server.url()))
+    }
+
+    /// The connections that are end in nothing, and neither side of them hears of it. Others pass.
+    pub(super) fn forget_connections(&self) {
+        for number in 1..=self.proxy.stats().accepted {
+            for direction in Direction::BOTH {
+                self.proxy.set(Which::Number(number), direction, Fault::BlackHole);
+            }
+        }
     }
 
     /// Has both clients connect and the server learn the scripts, so that what comes next is one

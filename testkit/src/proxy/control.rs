@@ -95,7 +95,8 @@ impl Proxy {
         }
     }
 
-    /// Ends all faults and traps; what is held goes on, and new connections are let in.
+    /// Ends all faults and traps; what is held goes on, what lost bytes is reset, and new connections
+    /// are let in.
     ///
     /// # Panics
     /// Where its port was taken meanwhile.

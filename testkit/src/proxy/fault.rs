@@ -38,7 +38,8 @@ impl Direction {
 pub enum Fault {
     /// They go on at once.
     Pass,
-    /// They vanish; the connection stays open.
+    /// They vanish; the connection stays open, until the fault is another: then it is reset, for no
+    /// network delivers a stream without its middle. One that must not be told stays in it.
     BlackHole,
     /// They are kept. Once the fault is another, they go on, in order, also where the client is
     /// gone by then: see [`super::Proxy::replay`] for a server that is.

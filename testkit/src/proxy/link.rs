@@ -137,13 +137,18 @@ impl Link {
     /// Lets bytes meet the fault that is in force.
     fn deliver(&mut self, direction: Direction, mut bytes: Vec<u8>, rules: &Rules, now: BootTime) {
         let (rule, fault) = rules.fault(self.number, &self.head, direction);
+        // What is held of a stream whose beginning was replayed elsewhere is of no use.
+        let fault = if self.pipe(direction).torn { Fault::BlackHole } else { fault };
         let gone = self.sender(direction.back()).is_none();
         let pipe = &mut self.pipes[direction.index()];
         match fault {
             Fault::Hold => pipe.hold(&bytes),
             _ if gone => pipe.swallow(bytes.len()),
             Fault::Pass => pipe.send(bytes, None),
-            Fault::BlackHole => pipe.swallow(bytes.len()),
+            Fault::BlackHole => {
+                pipe.swallow(bytes.len());
+                pipe.torn = true;
+            }
             Fault::Delay(span) => pipe.send(bytes, Some(now + span)),
             Fault::CutAfter(count) => {
                 let left = match pipe.left {
@@ -159,10 +164,14 @@ impl Link {
         }
     }
 
-    /// Lets what is held go, where the faults no longer hold it.
+    /// Lets what is held go, where the faults no longer hold it. A stream never goes on without its
+    /// middle: where a black hole ends that took some of it, the connection is reset.
     pub(super) fn refault(&mut self, rules: &Rules, now: BootTime) {
         for direction in Direction::BOTH {
             let (_, fault) = rules.fault(self.number, &self.head, direction);
+            if fault != Fault::BlackHole && self.pipe(direction).torn {
+                return self.reset();
+            }
             if fault != Fault::Hold && !self.pipe(direction).held.is_empty() {
                 let held = self.pipes[direction.index()].take_held();
                 self.deliver(direction, held, rules, now);
@@ -275,7 +284,9 @@ impl Link {
 
     /// Takes what is held for the server.
     pub(super) fn take_held(&mut self) -> Vec<u8> {
-        self.pipes[Direction::ToServer.index()].take_held()
+        let pipe = &mut self.pipes[Direction::ToServer.index()];
+        pipe.torn |= !pipe.held.is_empty();
+        pipe.take_held()
     }
 
     pub(super) fn flow(&self, direction: Direction) -> Flow {

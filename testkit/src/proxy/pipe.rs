@@ -32,6 +32,8 @@ pub(super) struct Pipe {
     pub(super) told: bool,
     /// Of the rule so named, so many bytes are left until the cut.
     pub(super) left: Option<(u64, u64)>,
+    /// Bytes vanished in a black hole.
+    pub(super) torn: bool,
     pub(super) flow: Flow,
 }
 
@@ -52,6 +54,7 @@ impl Pipe {
             source: Source::Open,
             told: false,
             left: None,
+            torn: false,
             flow: Flow::default(),
         }
     }
