@@ -35,13 +35,14 @@ func judge(t *testing.T, operations ...string) bool {
 
 func TestWhatALockDoes(t *testing.T) {
 	for name, history := range map[string][]string{
-		"in turn":            {"acquire 1 0 1", "held 1 2 3", "release 1 4 5", "acquire 2 6 7"},
-		"handed over":        {"acquire 1 0 1", "acquire 2 2 9", "release 1 4 6", "held 2 10 11"},
-		"expired":            {"acquire 1 0 1", "held 1 2 3", "lost 1 3 -", "acquire 2 4 9"},
-		"released unheard":   {"acquire 1 0 1", "release 1 2 -", "acquire 2 3 9", "held 2 10 11"},
-		"released very late": {"acquire 1 0 1", "acquire 2 2 20", "release 1 3 -", "held 1 4 5"},
-		"held until granted": {"acquire 1 0 1", "held 1 2 6", "lost 1 6 -", "acquire 2 1 9"},
-		"a fence was lost":   {"acquire 1 0 1", "release 1 2 3", "acquire 9 4 5"},
+		"in turn":             {"acquire 1 0 1", "held 1 2 3", "release 1 4 5", "acquire 2 6 7"},
+		"handed over":         {"acquire 1 0 1", "acquire 2 2 9", "release 1 4 6", "held 2 10 11"},
+		"expired":             {"acquire 1 0 1", "held 1 2 3", "lost 1 3 -", "acquire 2 4 9"},
+		"released unheard":    {"acquire 1 0 1", "release 1 2 -", "acquire 2 3 9", "held 2 10 11"},
+		"released very late":  {"acquire 1 0 1", "acquire 2 2 20", "release 1 3 -", "held 1 4 5"},
+		"held until granted":  {"acquire 1 0 1", "held 1 2 6", "lost 1 6 -", "acquire 2 1 9"},
+		"stopped and expired": {"acquire 1 0 9", "lost 1 0 -", "acquire 2 4 6", "held 2 7 8"},
+		"a fence was lost":    {"acquire 1 0 1", "release 1 2 3", "acquire 9 4 5"},
 	} {
 		if !judge(t, history...) {
 			t.Errorf("%s: refused", name)

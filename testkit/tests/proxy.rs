@@ -17,7 +17,7 @@ const SOON: Duration = Duration::from_millis(200);
 
 type Body = fn(&RedisServer, &Proxy);
 
-const TESTS: [(&str, Body); 21] = [
+const TESTS: [(&str, Body); 23] = [
     ("passes_all_bytes_both_ways", passes),
     ("passes_a_half_close", passes_half_close),
     ("passes_the_end_of_the_server", passes_end),
@@ -25,6 +25,8 @@ const TESTS: [(&str, Body); 21] = [
     ("black_hole_to_client", black_hole_to_client),
     ("hold_to_server_then_in_order", hold_to_server),
     ("hold_to_client_then_in_order", hold_to_client),
+    ("what_is_held_is_not_overtaken", not_overtaken),
+    ("a_cut_whose_rule_ended_first_still_ends_it", cut_behind_delay),
     ("held_request_outlives_its_client", outlives_client),
     ("held_request_outlives_its_server", outlives_server),
     ("cut_within_a_request", cut_within_request),
@@ -192,6 +194,35 @@ fn hold_to_client(server: &RedisServer, proxy: &Proxy) {
     assert_silent(&mut client);
     proxy.heal();
     assert_pushed(server, &mut client);
+}
+
+fn not_overtaken(server: &RedisServer, proxy: &Proxy) {
+    let mut client = client(proxy);
+    // A choice that falls another way once more is known of the connection.
+    let short = Which::FirstBytes(std::sync::Arc::new(|head| head.len() < 50));
+    proxy.set(short, ToServer, Fault::Hold);
+    client.send(&["APPEND", "key", "a"]).unwrap();
+    proxy.wait_for(|stats| stats.to_server.held > 0);
+    client.send(&["APPEND", "key", "bb"]).unwrap();
+    proxy.wait_for(|stats| stats.to_server.arrived > 50);
+    proxy.heal();
+    for length in [1, 3] {
+        assert_eq!(client.read().unwrap().integer(), length);
+    }
+    assert!(has(server, "key", "abb"));
+}
+
+fn cut_behind_delay(_: &RedisServer, proxy: &Proxy) {
+    let mut client = client(proxy);
+    proxy.set(Which::All, ToClient, Fault::Delay(PATIENCE));
+    client.send(&["ECHO", "one"]).unwrap();
+    proxy.wait_for(|stats| stats.to_client.arrived > 0);
+    proxy.set(Which::All, ToClient, Fault::CutAfter(0));
+    client.send(&["ECHO", "two"]).unwrap();
+    proxy.wait_for(|stats| stats.to_client.swallowed > 0);
+    proxy.heal();
+    // Else "three" would be taken for the answer to "two".
+    assert_reset(&mut client);
 }
 
 fn outlives_client(server: &RedisServer, proxy: &Proxy) {

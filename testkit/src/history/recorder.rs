@@ -24,7 +24,7 @@ pub struct Seen<'h> {
     client: usize,
     lock: String,
     fence: u64,
-    /// When it was last seen to be held.
+    /// It was held at this time or later: when the last question was put that found it so.
     held_at: u64,
 }
 
@@ -70,7 +70,7 @@ impl History {
         let heard = (outcome != "unknown").then_some(end);
         self.write(client, lock, "acquire", outcome, number, call, heard);
         let lock = lock.to_owned();
-        let seen = Seen { history: self, client, lock, fence: number, held_at: end };
+        let seen = Seen { history: self, client, lock, fence: number, held_at: call };
         Ok(taken?.map(|lease| (lease, seen)))
     }
 
@@ -109,8 +109,8 @@ impl Seen<'_> {
         let call = boot_nanos();
         let held = look();
         if held {
-            self.held_at = boot_nanos();
-            self.write("held", "ok", call, Some(self.held_at));
+            self.held_at = call;
+            self.write("held", "ok", call, Some(boot_nanos()));
         }
         held
     }
@@ -122,8 +122,11 @@ impl Seen<'_> {
         let end = boot_nanos();
         match release {
             Release::Released => self.write("release", "ok", call, Some(end)),
-            Release::Background | Release::Repeated => self.write("release", "unknown", call, None),
-            // It may have ended at any time since it was last seen.
+            // It may have ended by itself, at any time since it was last seen: not since that was
+            // noted, for the thread may have been stopped in between.
+            Release::Background | Release::Repeated => {
+                self.write("release", "unknown", self.held_at, None);
+            }
             Release::Lost(_) => self.write("lost", "ok", self.held_at, None),
         }
         release
@@ -131,5 +134,36 @@ impl Seen<'_> {
 
     fn write(&self, op: &str, outcome: &str, call: u64, end: Option<u64>) {
         self.history.write(self.client, &self.lock, op, outcome, self.fence, call, end);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use leasehold::LostReason;
+
+    use super::*;
+
+    /// What a question finds can end before its answer is noted: a loaded machine stops a thread for
+    /// longer than a short lease lasts.
+    #[test]
+    fn a_tenure_may_have_ended_before_it_was_noted() {
+        let file = std::env::temp_dir().join(format!("leasehold-history-{}", std::process::id()));
+        let history = History::create(&file).unwrap();
+        let taken = history.acquire(1, "a", || Ok::<_, ()>(Some(())), |()| 7).unwrap();
+        let (_, mut seen) = taken.unwrap();
+        let mut found = 0;
+        assert!(seen.look(|| {
+            found = boot_nanos();
+            while boot_nanos() == found {}
+            true
+        }));
+        seen.release(|| Release::Lost(LostReason::Expired));
+        history.finish().unwrap();
+        let text = std::fs::read_to_string(&file).unwrap();
+        std::fs::remove_file(&file).unwrap();
+        let lost = text.lines().last().unwrap();
+        let call = lost.split_once(r#""call":"#).and_then(|(_, rest)| rest.split_once(','));
+        let call: u64 = call.unwrap().0.parse().unwrap();
+        assert!(lost.contains(r#""op":"lost""#) && call <= found, "{lost} after {found}");
     }
 }

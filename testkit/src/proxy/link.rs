@@ -144,11 +144,14 @@ impl Link {
         match fault {
             Fault::Hold => pipe.hold(&bytes),
             _ if gone => pipe.swallow(bytes.len()),
-            Fault::Pass => pipe.send(bytes, None),
             Fault::BlackHole => {
                 pipe.swallow(bytes.len());
                 pipe.torn = true;
             }
+            // Nothing overtakes what is held, also where the choice of connections falls another way
+            // by now.
+            _ if !pipe.held.is_empty() => pipe.hold(&bytes),
+            Fault::Pass => pipe.send(bytes, None),
             Fault::Delay(span) => pipe.send(bytes, Some(now + span)),
             Fault::CutAfter(count) => {
                 let left = match pipe.left {
@@ -157,6 +160,7 @@ impl Link {
                 };
                 let pass = usize::try_from(left).unwrap_or(usize::MAX).min(bytes.len());
                 pipe.swallow(bytes.len() - pass);
+                pipe.torn |= pass < bytes.len();
                 bytes.truncate(pass);
                 pipe.send(bytes, None);
                 pipe.left = Some((rule, left - pass as u64));
@@ -165,11 +169,12 @@ impl Link {
     }
 
     /// Lets what is held go, where the faults no longer hold it. A stream never goes on without its
-    /// middle: where a black hole ends that took some of it, the connection is reset.
+    /// middle: where the fault ends that took some of it, the connection is reset.
     pub(super) fn refault(&mut self, rules: &Rules, now: BootTime) {
         for direction in Direction::BOTH {
-            let (_, fault) = rules.fault(self.number, &self.head, direction);
-            if fault != Fault::BlackHole && self.pipe(direction).torn {
+            let (rule, fault) = rules.fault(self.number, &self.head, direction);
+            let cutting = self.pipe(direction).left == Some((rule, 0));
+            if fault != Fault::BlackHole && !cutting && self.pipe(direction).torn {
                 return self.reset();
             }
             if fault != Fault::Hold && !self.pipe(direction).held.is_empty() {

@@ -352,8 +352,11 @@ impl Drop for RedisStore {
 /// `glance` says when to look again at the lock of another library.
 fn answer(ask: &Ask, value: &Value, glance: impl Fn() -> Duration) -> Option<Answer> {
     let stored_for = ask.ttl + ask.grace;
-    if let Some(fence) = value.int() {
-        return Some(Answer::Granted { fence: u64::try_from(fence).ok()?, stored_for });
+    if let Some(fence) = value.text() {
+        // Never a number, which is what another script answers: a grant must not be a reply gone
+        // astray.
+        let fence = std::str::from_utf8(fence).ok()?.parse().ok()?;
+        return Some(Answer::Granted { fence, stored_for });
     }
     let (code, rest) = value.list()?.split_first()?;
     Some(match (code.int()?, rest) {
