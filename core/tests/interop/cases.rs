@@ -5,41 +5,42 @@ use leasehold_testkit::oracle::boot_nanos;
 use leasehold_testkit::peer::{Layout, Library, Outcome, Peer, Released, Want};
 use leasehold_testkit::server::Reply;
 
-use super::scene::{LONG, NAME, ROUNDING, SHORT, Scene, between, our_bound};
+use super::scene::{LONG, NAME, ROUNDING, SHORT, Scene, Way, between, our_bound};
 
 pub(super) struct Case {
     pub(super) name: &'static str,
     pub(super) title: &'static str,
-    pub(super) applies: fn(&Library) -> bool,
+    pub(super) applies: fn(&Library, Way) -> bool,
     pub(super) body: fn(&Scene<'_>) -> String,
 }
 
 pub(super) const CASES: [Case; 9] = [
-    Case { name: "they_hold", title: "they hold, we wait", applies: is_text, body: they_hold },
-    Case { name: "we_hold", title: "we hold, they wait", applies: is_text, body: we_hold },
-    Case { name: "they_die", title: "they are killed", applies: is_text, body: they_die },
-    Case { name: "we_die", title: "we are killed", applies: is_text, body: we_die },
-    Case { name: "they_expire", title: "they expire", applies: is_text, body: they_expire },
+    Case { name: "they_hold", title: "they hold, we wait", applies: speaks, body: they_hold },
+    Case { name: "we_hold", title: "we hold, they wait", applies: speaks, body: we_hold },
+    Case { name: "they_die", title: "they are killed", applies: speaks, body: they_die },
+    Case { name: "we_die", title: "we are killed", applies: speaks, body: we_die },
+    Case { name: "they_expire", title: "they expire", applies: speaks, body: they_expire },
     Case { name: "they_sleep", title: "they stop renewing", applies: renews, body: they_sleep },
-    Case { name: "we_sleep", title: "we stop renewing", applies: is_text, body: we_sleep },
+    Case { name: "we_sleep", title: "we stop renewing", applies: speaks, body: we_sleep },
     Case { name: "they_stay", title: "they never expire", applies: eternal, body: they_hold_on },
     Case { name: "other_layout", title: "another layout", applies: is_hash, body: other_layout },
 ];
 
-fn is_text(library: &Library) -> bool {
-    library.layout == Layout::Text
+/// Of two locks at once, those that have a bell.
+fn speaks(library: &Library, way: Way) -> bool {
+    way == Way::Dialect || (way == Way::Dual && library.poll().is_none())
 }
 
-fn renews(library: &Library) -> bool {
-    is_text(library) && library.renews
+fn renews(library: &Library, way: Way) -> bool {
+    way == Way::Dialect && library.renews
 }
 
-fn eternal(library: &Library) -> bool {
-    is_text(library) && library.eternal
+fn eternal(library: &Library, way: Way) -> bool {
+    way == Way::Dialect && library.eternal
 }
 
-fn is_hash(library: &Library) -> bool {
-    library.layout == Layout::Hash
+fn is_hash(library: &Library, way: Way) -> bool {
+    library.layout == Layout::Hash && way == Way::Plain
 }
 
 fn they_hold(scene: &Scene<'_>) -> String {
@@ -60,9 +61,11 @@ fn wait_out(scene: &Scene<'_>, want: Want<'_>) -> String {
     let (lease, took) = std::thread::scope(|scope| {
         let ours = scene.wait_for_ours(scope);
         assert_eq!(scene.token(), theirs, "waiting changes nothing");
+        scene.check_new(false);
         let released = boot_nanos();
         assert_eq!(peer.release(), scene.done());
         let (lease, at) = ours.join().expect("we are granted");
+        scene.check_new(true);
         (lease, between(released, at))
     });
     let calls = |stats: &std::collections::BTreeMap<String, (u64, u64)>| {
@@ -75,6 +78,7 @@ fn wait_out(scene: &Scene<'_>, want: Want<'_>) -> String {
     assert_ne!(scene.token(), theirs);
     assert_eq!(peer.acquire(Want::now(NAME, LONG)), Outcome::Busy);
     assert_eq!(block_on(lease.release()), Release::Released);
+    scene.check_new(false);
     assert_eq!(peer.acquire(Want::now(NAME, LONG)), Outcome::Held, "we left nothing in the way");
     format!("after {:.2} s", took.as_secs_f64())
 }
@@ -84,13 +88,15 @@ fn we_hold(scene: &Scene<'_>) -> String {
     let ours = scene.token();
     let mut peer = scene.peer();
     assert_eq!(peer.acquire(Want::now(NAME, SHORT)), Outcome::Busy);
-    scene.have_wait(&mut peer, SHORT);
+    // For long enough that only our bell wakes one that waits for a bell.
+    scene.have_wait(&mut peer, LONG);
     assert_eq!(scene.token(), ours);
     let released = boot_nanos();
     assert_eq!(block_on(lease.release()), Release::Released);
     assert_eq!(peer.outcome(), Outcome::Held);
     let took = between(released, boot_nanos());
-    assert!(took <= scene.their_bound(), "they saw it after {took:.1?}");
+    assert!(took <= scene.bell_bound(), "they saw it after {took:.1?}");
+    scene.check_new(false);
     assert!(scene.token() != ours && scene.try_ours().is_none());
     assert_eq!(peer.release(), scene.done());
     assert!(scene.try_ours().is_some());

@@ -3,51 +3,72 @@
 //! (testkit/peers), each in a process of its own; that the table of their keys is true is the
 //! testkit's own test (testkit/tests/peers.rs).
 //!
+//! leasehold speaks each library's dialect, and for one of each layout also locks twice, in a layout
+//! of its own and in that dialect, as during a migration.
+//!
 //! Each case answers with what was seen, and the run ends with a table of that in
 //! target/interop.md. Where a library can't be had its cases are ignored, unless `REQUIRE` names
 //! `peers`.
 #![allow(clippy::disallowed_methods, reason = "real processes in real time")]
 
 mod cases;
+mod foreign;
+mod migrate;
 mod mix;
 mod scene;
 mod table;
 
-use leasehold_testkit::peer::{ALL, Layout, Library, on_peers};
+use leasehold_testkit::contract::required;
+use leasehold_testkit::peer::{ALL, Library, on_peers};
 use leasehold_testkit::server::{Flavour, RedisServer, RedisSetup, on_redis};
-use libtest_mimic::{Arguments, Trial};
+use libtest_mimic::{Arguments, Completion, Trial};
 
 use cases::CASES;
-use scene::Scene;
-use table::Table;
+use scene::{Scene, Way};
+use table::{Place, Table, row};
 
 fn main() {
     let table: &'static Table = Box::leak(Box::default());
     let mut trials = Vec::new();
+    for crowd in mix::crowds() {
+        let (flavour, who) = (crowd.flavour, crowd.theirs.clone());
+        let name = format!("mix::{}::{}", flavour.name(), crowd.name);
+        let place = ("all at once".to_owned(), flavour.name());
+        let run = move |server: &RedisServer| mix::mix(server, &crowd);
+        trials.push(trial(table, place, &name, who, flavour, run));
+    }
     for library in ALL {
-        for case in CASES {
-            if (case.applies)(library) {
-                let run = move |server: &RedisServer| (case.body)(&Scene::new(server, library));
-                let place = (library.name, case.title);
-                let name = format!("{}::{}", library.name, case.name);
+        for (way, case) in Way::ALL.into_iter().flat_map(|way| CASES.map(|case| (way, case))) {
+            if (case.applies)(library, way) {
+                let run =
+                    move |server: &RedisServer| (case.body)(&Scene::new(server, library, way));
+                let place = (row(library, way), case.title);
+                let name = format!("{}::{way:?}::{}", library.name, case.name).to_lowercase();
                 trials.push(trial(table, place, &name, vec![library], Flavour::Redis, run));
             }
         }
     }
-    for prefix in ["", "lock:", "redlock:", "mutex:"] {
-        for flavour in Flavour::ALL {
-            // Who locks the name itself can lock every other's key too.
-            let of_key = |library: &&Library| {
-                library.layout == Layout::Text && ["", prefix].contains(&library.prefix)
-            };
-            let who: Vec<&Library> = ALL.iter().filter(of_key).collect();
-            let key = format!("{prefix}contended");
-            let name = format!("mix::{}::{key}", flavour.name());
-            let place = ("leasehold and all that lock the key at once", flavour.name());
-            let with = who.clone();
-            let run = move |server: &RedisServer| mix::mix(server, &with, &key);
-            trials.push(trial(table, place, &name, who, flavour, run));
-        }
+    let migrations: [(&'static str, fn(&RedisServer) -> String); 3] = [
+        ("one_queue", migrate::one_queue),
+        ("never_half", migrate::never_half),
+        ("lost_with_either", migrate::lost_with_either),
+    ];
+    for (name, body) in migrations {
+        let place = ("`dual` among clients of the new lock alone".to_owned(), name);
+        let name = format!("migrate::{name}");
+        trials.push(trial(table, place, &name, Vec::new(), Flavour::Redis, body));
+    }
+    let stores: [(&'static str, fn() -> Result<String, String>); 2] =
+        [("shared_keys", migrate::shared_keys), ("looks", foreign::looks)];
+    for (name, body) in stores {
+        trials.push(Trial::ignorable_test(format!("store::{name}"), move || match body() {
+            Ok(seen) => {
+                println!("{name}: {seen}");
+                Ok(Completion::Completed)
+            }
+            Err(why) if required("redis") => Err(why.into()),
+            Err(why) => Ok(Completion::ignored_with(why)),
+        }));
     }
     let outcome = libtest_mimic::run(&arguments(), trials);
     table.write();
@@ -57,13 +78,13 @@ fn main() {
 fn arguments() -> Arguments {
     let mut arguments = Arguments::from_args();
     // They wait most of the time, for expiries and for peers that poll.
-    arguments.test_threads.get_or_insert(6);
+    arguments.test_threads.get_or_insert(8);
     arguments
 }
 
 fn trial(
     table: &'static Table,
-    place: (&'static str, &'static str),
+    place: Place,
     name: &str,
     libraries: Vec<&'static Library>,
     flavour: Flavour,
@@ -73,10 +94,10 @@ fn trial(
         on_peers(&libraries, || {
             on_redis(&RedisSetup::new(flavour), |server| {
                 // Until the body says something else.
-                table.enter(place, "FAILED");
+                table.enter(&place, "FAILED");
                 let seen = body(server);
                 println!("{}: {}: {seen}", place.0, place.1);
-                table.enter(place, &seen);
+                table.enter(&place, &seen);
             })
         })
     })

@@ -4,7 +4,6 @@ use std::process::Command;
 use std::thread::ScopedJoinHandle;
 use std::time::Duration;
 
-use leasehold::options::HEARTBEAT;
 use leasehold::{Client, Lease, block_on};
 use leasehold_testkit::oracle::boot_nanos;
 use leasehold_testkit::peer::{Layout, Library, Outcome, Peer, Released, Wakes, Want, Watch};
@@ -20,19 +19,55 @@ pub(super) const SLACK: Duration = Duration::from_secs(2);
 /// Clocks that count milliseconds, on both sides.
 pub(super) const ROUNDING: Duration = Duration::from_millis(20);
 pub(super) const NAME: &str = "contended";
+/// The prefix of the first of two locks.
+pub(super) const NEW: &str = "new:";
+
+/// How leasehold locks what a library locks.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Way {
+    /// As a string at the library's own key.
+    Plain,
+    /// In the library's dialect.
+    Dialect,
+    /// As a string at a key that the library doesn't know, and in its dialect.
+    Dual,
+}
+
+impl Way {
+    pub(super) const ALL: [Self; 3] = [Self::Dialect, Self::Dual, Self::Plain];
+}
 
 pub(super) struct Scene<'s> {
     pub(super) server: &'s RedisServer,
     pub(super) library: &'static Library,
-    /// What the library locks for [`NAME`], and so leasehold's name of it.
+    pub(super) way: Way,
+    /// What the library locks for [`NAME`].
     pub(super) key: String,
-    pub(super) client: Client,
+    url: String,
+    /// What leasehold calls that.
+    name: String,
+    client: Client,
 }
 
 impl<'s> Scene<'s> {
-    pub(super) fn new(server: &'s RedisServer, library: &'static Library) -> Self {
-        let client = Client::connect(&server.url()).expect("a client");
-        Self { server, library, key: library.key(NAME), client }
+    pub(super) fn new(server: &'s RedisServer, library: &'static Library, way: Way) -> Self {
+        let key = library.key(NAME);
+        let (name, query) = match way {
+            Way::Plain => (key.clone(), String::new()),
+            Way::Dialect => (NAME.to_owned(), format!("?dialect={}", library.dialect)),
+            Way::Dual => (NAME.to_owned(), format!("?prefix={NEW}&dual={}", library.dialect)),
+        };
+        let url = server.url() + &query;
+        let client = Client::connect(&url).expect("a client");
+        Self { server, library, way, key, url, name, client }
+    }
+
+    /// Demands that the lock that the library doesn't know is held, or not; where there is one.
+    pub(super) fn check_new(&self, held: bool) {
+        if self.way == Way::Dual {
+            let there = self.server.admin(&["EXISTS", &format!("{NEW}{NAME}")]).integer();
+            assert_eq!(there == 1, held, "the other half");
+        }
     }
 
     /// A peer that holds nothing.
@@ -49,7 +84,7 @@ impl<'s> Scene<'s> {
 
     /// Ours, if it is free.
     pub(super) fn try_ours(&self) -> Option<Lease> {
-        block_on(self.client.lock(&self.key).ttl(LONG).try_acquire()).expect("an answer")
+        block_on(self.client.lock(&self.name).ttl(LONG).try_acquire()).expect("an answer")
     }
 
     /// Ours, waited for in a thread of its own; returns when it waits.
@@ -58,13 +93,13 @@ impl<'s> Scene<'s> {
         scope: &'t std::thread::Scope<'t, '_>,
     ) -> ScopedJoinHandle<'t, (Lease, u64)> {
         let handle = scope.spawn(|| {
-            let lock = self.client.lock(&self.key).ttl(LONG).wait(LONG);
+            let lock = self.client.lock(&self.name).ttl(LONG).wait(LONG);
             let lease = lock.acquire_blocking().expect("a lease");
             (lease, boot_nanos())
         });
         // Polls: nobody is told when another queues.
         let patience = boot_nanos() + LONG.as_nanos() as u64;
-        while block_on(self.client.inspect(&self.key)).expect("a view").waiting != 1 {
+        while block_on(self.client.inspect(&self.name)).expect("a view").waiting != 1 {
             assert!(boot_nanos() < patience, "we never waited");
             std::thread::sleep(Duration::from_millis(5));
         }
@@ -81,7 +116,7 @@ impl<'s> Scene<'s> {
     /// A process of ours that holds the lock; since when.
     pub(super) fn our_process(&self, ttl: Duration) -> (Process, u64) {
         let mut command = Command::new(program("leasehold-testkit", "holder"));
-        command.args([&self.server.url(), &self.key, &ttl.as_millis().to_string()]);
+        command.args([&self.url, &self.name, &ttl.as_millis().to_string()]);
         let holder = Process::start(&mut command);
         let granted = holder.wait_for("granted ");
         let (_fence, at) = granted.split_once(' ').expect("fence and time");
@@ -94,13 +129,18 @@ impl<'s> Scene<'s> {
         token(self.server, self.library.layout, &self.key)
     }
 
-    /// How long after a release a waiting peer may take to see it.
+    /// How long after an expiry a waiting peer may take to see it.
     pub(super) fn their_bound(&self) -> Duration {
         match self.library.wakes {
             Wakes::Poll(poll) => poll + SLACK,
             // Without its bell it looks again when a lock of its own would have expired.
             Wakes::List(_) | Wakes::Channel(_) => SHORT + SLACK,
         }
+    }
+
+    /// How long after a release of ours: we ring their bell.
+    pub(super) fn bell_bound(&self) -> Duration {
+        self.library.poll().unwrap_or_default() + SLACK
     }
 
     /// What the library says after giving back a lock of its own.
@@ -125,9 +165,10 @@ pub(super) fn token(server: &RedisServer, layout: Layout, key: &str) -> Reply {
     token
 }
 
-/// How long after a release of another library we may take to see it: it rings no bell of ours.
+/// How long after a release of another library we may take to see it: it rings no bell of ours, so
+/// we look every 100 ms.
 pub(super) fn our_bound() -> Duration {
-    HEARTBEAT + SLACK
+    Duration::from_millis(110) + SLACK
 }
 
 /// From `start` to `end`, in nanoseconds of the boot clock; zero where the order is the other.

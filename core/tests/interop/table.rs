@@ -5,17 +5,31 @@ use std::fmt::Write as _;
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
-use leasehold_testkit::peer::ALL;
+use leasehold_testkit::peer::{ALL, Library};
 
 use super::cases::CASES;
+use super::scene::Way;
 
 #[derive(Debug, Default)]
-pub(super) struct Table(Mutex<BTreeMap<(&'static str, &'static str), Vec<String>>>);
+pub(super) struct Table(Mutex<BTreeMap<Place, Vec<String>>>);
+
+/// Row and column.
+pub(super) type Place = (String, &'static str);
+
+/// The row of a library.
+pub(super) fn row(library: &Library, way: Way) -> String {
+    let how = match way {
+        Way::Plain => ", to a client of no dialect".to_owned(),
+        Way::Dialect => format!(", `dialect={}`", library.dialect),
+        Way::Dual => format!(", `dual={}`", library.dialect),
+    };
+    format!("{} {}{how}", library.name, library.version)
+}
 
 impl Table {
-    pub(super) fn enter(&self, place: (&'static str, &'static str), seen: &str) {
+    pub(super) fn enter(&self, place: &Place, seen: &str) {
         let mut cells = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let cell = cells.entry(place).or_default();
+        let cell = cells.entry(place.clone()).or_default();
         cell.retain(|said| said != "FAILED");
         cell.push(seen.to_owned());
     }
@@ -26,8 +40,10 @@ impl Table {
         if cells.is_empty() {
             return;
         }
-        let cell = |row: &'static str, column: &'static str| {
-            cells.get(&(row, column)).map_or_else(|| "–".to_owned(), |seen| seen.join("; "))
+        let cell = |row: &str, column: &'static str| {
+            cells
+                .get(&(row.to_owned(), column))
+                .map_or_else(|| "–".to_owned(), |seen| seen.join("; "))
         };
         let mut text = String::from("| library |");
         for case in CASES {
@@ -35,10 +51,14 @@ impl Table {
         }
         text.push_str("\n|---|");
         text.push_str(&"---|".repeat(CASES.len()));
-        for library in ALL {
-            let _ = write!(text, "\n| {} {} |", library.name, library.version);
+        for (library, way) in ALL.iter().flat_map(|one| Way::ALL.map(|way| (one, way))) {
+            let row = row(library, way);
+            if !cells.keys().any(|(known, _)| *known == row) {
+                continue;
+            }
+            let _ = write!(text, "\n| {row} |");
             for case in CASES {
-                let _ = write!(text, " {} |", cell(library.name, case.title));
+                let _ = write!(text, " {} |", cell(&row, case.title));
             }
         }
         text.push_str("\n\n");

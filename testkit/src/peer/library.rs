@@ -3,6 +3,8 @@
 
 use std::time::Duration;
 
+use leasehold::store::redis::Dialect;
+
 use super::Peer;
 
 /// What a held lock is in the server.
@@ -33,6 +35,8 @@ pub struct Library {
     /// The version that is pinned.
     pub version: &'static str,
     pub(super) language: &'static str,
+    /// What leasehold calls its way to lock.
+    pub dialect: Dialect,
     /// What comes before the name in the key.
     pub prefix: &'static str,
     /// What the key holds.
@@ -58,6 +62,7 @@ const PLAIN: Library = Library {
     name: "",
     version: "",
     language: "",
+    dialect: Dialect::Plain,
     prefix: "",
     layout: Layout::Text,
     wakes: Wakes::Poll(Duration::from_millis(300)),
@@ -82,6 +87,7 @@ pub static ALL: &[Library] = &[
         name: "python-redis-lock",
         version: "4.0.1",
         language: "python",
+        dialect: Dialect::PythonRedisLock,
         prefix: "lock:",
         wakes: Wakes::List("lock-signal:"),
         unit: Duration::from_secs(1),
@@ -93,6 +99,7 @@ pub static ALL: &[Library] = &[
         name: "pottery",
         version: "3.0.1",
         language: "python",
+        dialect: Dialect::Pottery,
         prefix: "redlock:",
         wakes: Wakes::Poll(Duration::from_millis(200)),
         ..PLAIN
@@ -111,6 +118,7 @@ pub static ALL: &[Library] = &[
         name: "redis-semaphore",
         version: "5.8.0",
         language: "node",
+        dialect: Dialect::RedisSemaphore,
         prefix: "mutex:",
         wakes: Wakes::Poll(Duration::from_millis(10)),
         extends: false,
@@ -130,6 +138,7 @@ pub static ALL: &[Library] = &[
         name: "redisson",
         version: "4.7.0",
         language: "jvm",
+        dialect: Dialect::Redisson,
         layout: Layout::Hash,
         wakes: Wakes::Channel("redisson_lock__channel:"),
         extends: false,
