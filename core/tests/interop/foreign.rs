@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use leasehold::store::redis::Dialect;
 use leasehold::store::{Answer, Ask};
 use leasehold_testkit::contract::{HEARTBEAT, RedisRig, Scene, Way};
 use leasehold_testkit::server::{Flavour, Resp};
@@ -36,6 +37,23 @@ pub(super) fn looks() -> Result<String, String> {
     assert_eq!(look(&scene, &second), (true, HEARTBEAT), "we tell each other");
     assert!(HEARTBEAT < SHORT);
     Ok(format!("the first looks again after {often:.0?}, the second after {HEARTBEAT:?}"))
+}
+
+/// A bell that nobody hears: one element, and gone before it can wake who comes much later.
+pub(super) fn a_bell_ends() -> Result<String, String> {
+    let mut rig = RedisRig::new(Flavour::Redis, Way::Dialect(Dialect::PythonRedisLock))?;
+    let mut other = other(&rig);
+    let mut scene = Scene::new(&mut rig);
+    for _ in 0..3 {
+        let ask = scene.ask("bell");
+        scene.grant(&ask);
+        scene.release(&ask);
+    }
+    let mut ask = |command: &str| other.ask(&[command, "lock-signal:bell"]).expect("an answer");
+    assert_eq!(ask("LLEN").integer(), 1);
+    let left = ask("PTTL").integer();
+    assert!((1..=1000).contains(&left), "{left}");
+    Ok(format!("one element for {left} ms"))
 }
 
 fn other(rig: &RedisRig) -> Resp {

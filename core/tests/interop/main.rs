@@ -27,6 +27,8 @@ use cases::CASES;
 use scene::{Scene, Way};
 use table::{Place, Table, row};
 
+type Named<F> = (&'static str, F);
+
 fn main() {
     let table: &'static Table = Box::leak(Box::default());
     let mut trials = Vec::new();
@@ -48,7 +50,7 @@ fn main() {
             }
         }
     }
-    let migrations: [(&'static str, fn(&RedisServer) -> String); 3] = [
+    let migrations: [Named<fn(&RedisServer) -> String>; 3] = [
         ("one_queue", migrate::one_queue),
         ("never_half", migrate::never_half),
         ("lost_with_either", migrate::lost_with_either),
@@ -58,8 +60,11 @@ fn main() {
         let name = format!("migrate::{name}");
         trials.push(trial(table, place, &name, Vec::new(), Flavour::Redis, body));
     }
-    let stores: [(&'static str, fn() -> Result<String, String>); 2] =
-        [("shared_keys", migrate::shared_keys), ("looks", foreign::looks)];
+    let stores: [Named<fn() -> Result<String, String>>; 3] = [
+        ("shared_keys", migrate::shared_keys),
+        ("looks", foreign::looks),
+        ("a_bell_ends", foreign::a_bell_ends),
+    ];
     for (name, body) in stores {
         trials.push(Trial::ignorable_test(format!("store::{name}"), move || match body() {
             Ok(seen) => {
