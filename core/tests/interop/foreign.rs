@@ -56,7 +56,8 @@ pub(super) fn a_bell_ends() -> Result<String, String> {
     Ok(format!("one element for {left} ms"))
 }
 
-fn other(rig: &RedisRig) -> Resp {
+/// A client of the rig's database without any library.
+pub(super) fn other(rig: &RedisRig) -> Resp {
     let mut other = rig.server().connect(LONG).expect("a connection");
     let selected = other.ask(&["SELECT", &rig.database().to_string()]).expect("an answer");
     assert_eq!(selected.text(), "OK");

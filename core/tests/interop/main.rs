@@ -27,7 +27,10 @@ use cases::CASES;
 use scene::{Scene, Way};
 use table::{Place, Table, row};
 
-type Named<F> = (&'static str, F);
+/// A case on a server of its own, and what it saw.
+type Body = fn(&RedisServer) -> String;
+/// One on a store of the contract's; an error where there is no server.
+type StoreBody = fn() -> Result<String, String>;
 
 fn main() {
     let table: &'static Table = Box::leak(Box::default());
@@ -50,18 +53,20 @@ fn main() {
             }
         }
     }
-    let migrations: [Named<fn(&RedisServer) -> String>; 3] = [
+    let migrations: [(&'static str, Body); 4] = [
         ("one_queue", migrate::one_queue),
         ("never_half", migrate::never_half),
         ("lost_with_either", migrate::lost_with_either),
+        ("strangers", migrate::strangers),
     ];
     for (name, body) in migrations {
-        let place = ("`dual` among clients of the new lock alone".to_owned(), name);
+        let place = ("several clients of ours".to_owned(), name);
         let name = format!("migrate::{name}");
         trials.push(trial(table, place, &name, Vec::new(), Flavour::Redis, body));
     }
-    let stores: [Named<fn() -> Result<String, String>>; 3] = [
+    let stores: [(&'static str, StoreBody); 4] = [
         ("shared_keys", migrate::shared_keys),
+        ("one_half_shortened", migrate::one_half_shortened),
         ("looks", foreign::looks),
         ("a_bell_ends", foreign::a_bell_ends),
     ];
