@@ -6,10 +6,10 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
-use leasehold::store::redis::{RedisStore, TcpDial};
+use leasehold::store::redis::{Keys, RedisStore, TcpDial};
 use leasehold::store::{Answer, Ask, Cancel, Hold, How, Kind, Released, Store, Wait};
 use leasehold::sys::{BootTime, Sys, Token};
-use leasehold::{Name, Result, StoreUrl, block_on};
+use leasehold::{Name, Release, Result, StoreUrl, block_on};
 use leasehold_testkit::{Process, program};
 
 use super::scene::{LONG, Scene, Test, now, report, test};
@@ -18,6 +18,8 @@ pub(super) const TESTS: &[Test] = &[
     test("of_one_process", one_process),
     test("of_four_processes", four_processes),
     test("cost_a_script_no_more_than_a_few_do", script_time),
+    test("that_ask_at_once_travel_together", travel_together),
+    test("that_travel_together_fail_apart", fail_apart),
 ];
 
 const WAITERS: usize = 1000;
@@ -58,6 +60,65 @@ fn one_process(scene: &Scene<'_>) {
     });
     assert!(in_order, "not in the order of arrival");
     scene.await_free(NAME);
+}
+
+/// Takes that many locks at once and gives back those that it got.
+fn at_once(scene: &Scene<'_>, names: &[String]) -> Vec<Result<u64>> {
+    let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+    runtime.block_on(async {
+        let take = |name: &String| {
+            let lock = scene.client.lock(name).ttl(LONG);
+            tokio::spawn(async move {
+                let lease = lock.await?;
+                assert!(lease.is_held());
+                assert_eq!(lease.release().await, Release::Released);
+                Ok(lease.fence())
+            })
+        };
+        let tasks: Vec<_> = names.iter().map(take).collect();
+        let mut fences = Vec::new();
+        for task in tasks {
+            fences.push(task.await.expect("it did not panic"));
+        }
+        fences
+    })
+}
+
+fn travel_together(scene: &Scene<'_>) {
+    scene.warm();
+    let names: Vec<_> = (0..WAITERS).map(|number| format!("own{number}")).collect();
+    for _ in 0..2 {
+        scene.server.reset_stats();
+        for fence in at_once(scene, &names) {
+            fence.expect("a lock that nobody else wants");
+        }
+        let (calls, _) = scene.server.commandstats()["evalsha"];
+        report(&format!("{} requests in {calls} script calls", 2 * WAITERS));
+        assert!(calls < WAITERS as u64 / 2, "each went alone");
+    }
+    for name in &names {
+        scene.await_free(name);
+    }
+}
+
+fn fail_apart(scene: &Scene<'_>) {
+    scene.warm();
+    let names: Vec<_> = (0..100).map(|number| format!("own{number}")).collect();
+    let odd = "own50";
+    let lease = scene.other.lock(odd).acquire_blocking().expect("free");
+    assert_eq!(block_on(lease.release()), Release::Released);
+    let state = Keys::of("", &Name::new(odd).expect("a name")).state;
+    let state = String::from_utf8(state).expect("ASCII");
+    // The largest fence there is was given out.
+    scene.server.admin(&["SETRANGE", &state, "1", "9007199254740991"]);
+    for (name, fence) in names.iter().zip(at_once(scene, &names)) {
+        if name == odd {
+            let error = fence.expect_err("no fence is left");
+            assert!(error.message().contains("2^53"), "{error}");
+        } else {
+            fence.expect("another lock's error");
+        }
+    }
 }
 
 /// Each of the waiters gets the lock; the fences in the order in which they came to wait.

@@ -18,8 +18,10 @@ use std::time::Duration;
 
 use tokio::sync::{Notify, oneshot};
 
+use super::gather::{Asker, Gather, hand_out};
 use super::link::{Link, Purpose};
 use super::resp::{self, Value};
+use super::script::{Call, Script};
 #[cfg(feature = "native")]
 use crate::runtime;
 use crate::sys::{BootTime, MaybeSend, MaybeSync, Sys};
@@ -60,6 +62,7 @@ pub(super) struct Conn {
 #[derive(Default)]
 struct Pipe {
     due: VecDeque<Due>,
+    gather: Gather,
     /// What is to be sent, and whether someone is about to.
     out: Vec<u8>,
     writing: bool,
@@ -94,11 +97,19 @@ struct End {
 
 struct Due {
     sent: BootTime,
-    reply: oneshot::Sender<Result<Value>>,
+    to: To,
+}
+
+/// Whose a reply is.
+enum To {
+    /// A request's.
+    Request(Asker),
+    /// A call's of one lock, or of several that travelled together.
+    Call(Vec<Asker>),
 }
 
 enum Event {
-    Reply(oneshot::Sender<Result<Value>>, Value),
+    Reply(To, Value),
     Push(Vec<Value>),
 }
 
@@ -135,7 +146,7 @@ impl Conn {
             if let Some(why) = &pipe.dead {
                 let _ = reply.send(Err(lost(why)));
             } else {
-                pipe.due.push_back(Due { sent, reply });
+                pipe.due.push_back(Due { sent, to: To::Request(reply) });
                 // With the reply's place: the order of the bytes is the order of the replies.
                 pipe.out.extend_from_slice(bytes);
                 if pipe.driven() && pipe.due.len() > DIRECT {
@@ -148,6 +159,43 @@ impl Conn {
             }
         }
         Reply { conn: Arc::clone(self), answer, done: false }
+    }
+
+    /// Calls a script for one lock, which has `each` keys, or several. A call of one may travel with
+    /// others of the same script, and is then answered with its own part.
+    pub(super) fn call(self: &Arc<Self>, script: &Arc<Script>, call: &Call, each: usize) -> Reply {
+        if !script.adds_up || call.keys() != each {
+            return self.request(&script.by_sha(call));
+        }
+        let (asker, answer) = oneshot::channel();
+        {
+            let mut pipe = self.pipe();
+            if let Some(why) = &pipe.dead {
+                let _ = asker.send(Err(lost(why)));
+            } else if pipe.gather.full() {
+                pipe.gather.add(script, call, asker);
+            } else {
+                pipe.gather.sent();
+                pipe.due.push_back(Due { sent: self.sys.now(), to: To::Call(vec![asker]) });
+                pipe.out.extend_from_slice(&script.by_sha(call));
+                if !pipe.writing {
+                    self.write(pipe);
+                }
+            }
+        }
+        Reply { conn: Arc::clone(self), answer, done: false }
+    }
+
+    /// Sends the calls that waited for an answer.
+    fn send_gathered(&self) {
+        let mut pipe = self.pipe();
+        while let Some((bytes, askers)) = pipe.gather.next() {
+            pipe.due.push_back(Due { sent: self.sys.now(), to: To::Call(askers) });
+            pipe.out.extend_from_slice(&bytes);
+        }
+        if !pipe.out.is_empty() && !pipe.writing {
+            self.write(pipe);
+        }
     }
 
     /// Sends what is to be sent, also what others add meanwhile; outside the mutex, for they and the
@@ -176,18 +224,22 @@ impl Conn {
     }
 
     fn end(&self, why: End) {
-        let due = {
+        let (due, waiting) = {
             let mut pipe = self.pipe();
             if pipe.dead.is_some() {
                 return;
             }
             pipe.dead = Some(why.clone());
-            std::mem::take(&mut pipe.due)
+            (std::mem::take(&mut pipe.due), pipe.gather.give_up())
         };
         self.link.close();
         self.nudge.notify_one();
-        for one in due {
-            let _ = one.reply.send(Err(lost(&why)));
+        let askers = due.into_iter().flat_map(|due| match due.to {
+            To::Request(asker) => vec![asker],
+            To::Call(askers) => askers,
+        });
+        for asker in askers.chain(waiting) {
+            let _ = asker.send(Err(lost(&why)));
         }
     }
 
@@ -227,16 +279,24 @@ impl Conn {
     /// Hands out what has arrived.
     fn pump(&self) -> Result<(), End> {
         let mut events = Vec::new();
+        let mut answered = false;
         let read = self.read(&mut events);
         for event in events {
             match event {
-                Event::Reply(to, value) => drop(to.send(Ok(value))),
+                Event::Reply(To::Request(asker), value) => drop(asker.send(Ok(value))),
+                Event::Reply(To::Call(askers), value) => {
+                    hand_out(askers, value);
+                    answered = true;
+                }
                 Event::Push(items) => {
                     if let Some(ear) = &self.ear {
                         ear.pushed(&items);
                     }
                 }
             }
+        }
+        if answered {
+            self.send_gathered();
         }
         read
     }
@@ -260,7 +320,12 @@ impl Conn {
                     match value {
                         Value::Push(items) => events.push(Event::Push(items)),
                         value => match pipe.due.pop_front() {
-                            Some(due) => events.push(Event::Reply(due.reply, value)),
+                            Some(due) => {
+                                if matches!(due.to, To::Call(_)) {
+                                    pipe.gather.answered();
+                                }
+                                events.push(Event::Reply(due.to, value));
+                            }
                             None => return Err(End::new("a reply that nobody asked for")),
                         },
                     }

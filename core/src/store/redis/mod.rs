@@ -5,6 +5,7 @@
 mod address;
 mod conn;
 mod dialect;
+mod gather;
 mod keys;
 mod link;
 mod pushes;

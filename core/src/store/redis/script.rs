@@ -16,21 +16,26 @@ const CLOCK: &str = "redis.call('TIME')";
 pub(super) struct Script {
     body: String,
     sha: String,
+    /// A call of several locks is as good as one of each: its arguments and answers are each lock's
+    /// own.
+    pub(super) adds_up: bool,
 }
 
 /// All scripts.
 pub(super) struct Scripts {
-    pub(super) acquire: Script,
-    pub(super) renew: Script,
-    pub(super) release: Script,
-    pub(super) evict: Script,
-    pub(super) inspect: Script,
+    pub(super) acquire: Arc<Script>,
+    pub(super) renew: Arc<Script>,
+    pub(super) release: Arc<Script>,
+    pub(super) evict: Arc<Script>,
+    pub(super) inspect: Arc<Script>,
 }
 
-/// The arguments of a call, from the number of keys on.
+/// The keys and arguments of a call.
+#[derive(Clone)]
 pub(super) struct Call {
-    count: usize,
-    tail: Vec<u8>,
+    count: [usize; 2],
+    keys: Vec<u8>,
+    arguments: Vec<u8>,
 }
 
 const LOCK: &str = include_str!("lua/lock.lua");
@@ -60,23 +65,28 @@ impl Scripts {
         let common = common(dialect, second);
         // What comes before all else knows the string and nothing else.
         let short = dialect.layout() == Layout::Text && second.is_none();
-        let script = |first: &str, steps: &str| {
-            Script::new(&[first, &common, steps].concat().replace(CLOCK, clock))
+        let made = |first: &str, steps: &str, adds_up| {
+            let body = [first, &common, steps].concat().replace(CLOCK, clock);
+            Arc::new(Script::new(&body, adds_up))
         };
-        let when_short = |first| if short { first } else { "" };
-        let renewed = if short { include_str!("lua/renew.lua") } else { "local done = {}\n" };
+        let script = |first: &str, steps: &str| made(first, steps, true);
+        let of_one = |steps: &str| made("local done = {}\n", steps, false);
+        let when_short = |first| if short { first } else { "local done = {}\n" };
         Self {
             acquire: script(
                 when_short(include_str!("lua/acquire.lua")),
                 include_str!("lua/acquire_steps.lua"),
             ),
-            renew: script(renewed, include_str!("lua/renew_steps.lua")),
+            renew: script(
+                when_short(include_str!("lua/renew.lua")),
+                include_str!("lua/renew_steps.lua"),
+            ),
             release: script(
                 when_short(include_str!("lua/release.lua")),
                 include_str!("lua/release_steps.lua"),
             ),
-            evict: script("", include_str!("lua/evict.lua")),
-            inspect: script("", include_str!("lua/inspect.lua")),
+            evict: of_one(include_str!("lua/evict.lua")),
+            inspect: of_one(include_str!("lua/inspect.lua")),
         }
     }
 }
@@ -114,7 +124,7 @@ pub(super) fn waiters_of_both(second: Dialect) -> String {
 }
 
 impl Script {
-    fn new(body: &str) -> Self {
+    fn new(body: &str, adds_up: bool) -> Self {
         // Comments and margins need not travel.
         let body: String = body
             .lines()
@@ -127,7 +137,7 @@ impl Script {
             // Writing to a string can't fail.
             let _ = write!(sha, "{byte:02x}");
         }
-        Self { body, sha }
+        Self { body, sha, adds_up }
     }
 
     /// The request for a server that knows the script.
@@ -142,38 +152,56 @@ impl Script {
 }
 
 impl Call {
-    /// A call with `keys` keys; they are to be written next, then the arguments.
-    pub(super) fn new(keys: usize) -> Self {
-        let mut call = Self { count: 3 + keys, tail: Vec::with_capacity(128 + keys * 64) };
-        resp::integer(&mut call.tail, keys as i128);
-        call
-    }
-
-    /// Where the keys are written.
-    pub(super) fn keys(&mut self) -> &mut Vec<u8> {
-        &mut self.tail
+    /// A call with `count` keys, which `write` appends.
+    pub(super) fn new(count: usize, write: impl FnOnce(&mut Vec<u8>)) -> Self {
+        let mut keys = Vec::with_capacity(count * 64);
+        write(&mut keys);
+        Self { count: [count, 0], keys, arguments: Vec::with_capacity(256) }
     }
 
     /// Adds an argument.
     pub(super) fn text(&mut self, text: &[u8]) -> &mut Self {
-        self.count += 1;
-        resp::argument(&mut self.tail, text);
+        self.joined(&[text])
+    }
+
+    /// Adds an argument made of `parts`.
+    pub(super) fn joined(&mut self, parts: &[&[u8]]) -> &mut Self {
+        self.count[1] += 1;
+        resp::joined(&mut self.arguments, parts);
         self
     }
 
     /// Adds a number.
     pub(super) fn number(&mut self, number: impl Into<i128>) -> &mut Self {
-        self.count += 1;
-        resp::integer(&mut self.tail, number);
+        self.count[1] += 1;
+        resp::integer(&mut self.arguments, number);
         self
     }
 
+    /// How many keys it has.
+    pub(super) fn keys(&self) -> usize {
+        self.count[0]
+    }
+
+    /// Adds the keys and arguments of another call.
+    pub(super) fn add(&mut self, other: &Self) {
+        for (own, more) in self.count.iter_mut().zip(other.count) {
+            *own += more;
+        }
+        self.keys.extend_from_slice(&other.keys);
+        self.arguments.extend_from_slice(&other.arguments);
+    }
+
     fn request(&self, command: &[u8], script: &str) -> Vec<u8> {
-        let mut out = Vec::with_capacity(self.tail.len() + script.len() + 32);
-        resp::head(&mut out, self.count);
+        let [keys, arguments] = self.count;
+        let size = self.keys.len() + self.arguments.len() + script.len() + 48;
+        let mut out = Vec::with_capacity(size);
+        resp::head(&mut out, 3 + keys + arguments);
         resp::argument(&mut out, command);
         resp::argument(&mut out, script.as_bytes());
-        out.extend_from_slice(&self.tail);
+        resp::integer(&mut out, keys as i128);
+        out.extend_from_slice(&self.keys);
+        out.extend_from_slice(&self.arguments);
         out
     }
 }
@@ -184,15 +212,30 @@ mod tests {
 
     #[test]
     fn a_call_counts_its_arguments() {
-        let mut call = Call::new(1);
-        resp::argument(call.keys(), b"key");
+        let mut call = Call::new(1, |keys| resp::argument(keys, b"key"));
         call.text(b"one").number(2);
-        let script = Script::new("-- why\nreturn 1\n");
+        let script = Script::new("-- why\nreturn 1\n", false);
         assert_eq!(
             String::from_utf8(script.whole(&call)).unwrap(),
             "*6\r\n$4\r\nEVAL\r\n$9\r\nreturn 1\n\r\n$1\r\n1\r\n$3\r\nkey\r\n$3\r\none\r\n$1\r\n2\r\n"
         );
         assert!(script.by_sha(&call).starts_with(b"*6\r\n$7\r\nEVALSHA\r\n$40\r\n"));
+    }
+
+    #[test]
+    fn calls_add_up() {
+        let call = |key: &[u8], argument: &[u8]| {
+            let mut call = Call::new(1, |keys| resp::argument(keys, key));
+            call.text(argument);
+            call
+        };
+        let mut both = call(b"a", b"1");
+        both.add(&call(b"bb", b"22"));
+        both.add(&call(b"c", b"3"));
+        let request = String::from_utf8(Script::new("s", true).by_sha(&both)).unwrap();
+        let words: Vec<_> = request.lines().skip(2).step_by(2).collect();
+        assert_eq!(words[2..], ["3", "a", "bb", "c", "1", "22", "3"]);
+        assert!(request.starts_with("*9\r\n"));
     }
 
     #[test]

@@ -128,14 +128,14 @@ impl RedisStore {
     async fn call(
         &self,
         session: &Session,
-        script: &Script,
+        script: &Arc<Script>,
         call: &Call,
         again: bool,
     ) -> Result<Value> {
         let mut again = again;
         loop {
             let conn = session.conn().await?;
-            let mut answer = conn.request(&script.by_sha(call)).value().await;
+            let mut answer = conn.call(script, call, self.places.each()).value().await;
             if let Ok(Value::Error(text)) = &answer
                 && text.starts_with("NOSCRIPT")
             {
@@ -152,11 +152,11 @@ impl RedisStore {
 
     /// A call about the locks of `names`, `count` of them.
     fn about<'n>(&self, names: impl Iterator<Item = &'n Name>, count: usize) -> Call {
-        let mut call = Call::new(count * self.places.each());
-        for name in names {
-            self.places.write(call.keys(), name);
-        }
-        call
+        Call::new(count * self.places.each(), |keys| {
+            for name in names {
+                self.places.write(keys, name);
+            }
+        })
     }
 
     async fn acquire_some(&self, asks: &[Ask], how: How) -> Result<Vec<Answer>> {
@@ -165,7 +165,7 @@ impl RedisStore {
             for ask in asks {
                 write_ask(&mut call, ask, &self.channel);
             }
-            if how == How::AllOrNothing {
+            if how == How::AllOrNothing && asks.len() > 1 {
                 call.text(b"all");
             }
             call
@@ -196,11 +196,11 @@ impl RedisStore {
     async fn release_some(&self, holds: &[Hold], cancel: Cancel) -> Result<Vec<Released>> {
         let call = {
             let mut call = self.about(holds.iter().map(|hold| &hold.name), holds.len());
-            match cancel {
-                Cancel::No => call.text(b""),
-                Cancel::Tombstone(span) => call.number(millis(span)),
-            };
             for hold in holds {
+                match cancel {
+                    Cancel::No => call.text(b""),
+                    Cancel::Tombstone(span) => call.number(millis(span)),
+                };
                 call.text(&hex_bytes(&hold.token));
             }
             call
@@ -440,6 +440,11 @@ fn each<Q, T>(
     // One question's simplest answer comes alone.
     let alone = std::slice::from_ref(value);
     let answers = Some(value.list().unwrap_or(alone)).filter(|list| list.len() == questions.len());
+    if let Some(Value::Error(text)) =
+        answers.and_then(|list| list.iter().find(|it| matches!(it, Value::Error(_))))
+    {
+        return Err(broken(text));
+    }
     let answers = answers.and_then(|list| {
         questions.iter().zip(list).map(|(question, value)| read(question, value)).collect()
     });
@@ -484,10 +489,14 @@ fn write_ask(call: &mut Call, ask: &Ask, channel: &str) {
     let (span, grace) = (millis(ask.ttl + ask.grace).max(2), millis(ask.grace));
     // A profile is strings and numbers: it can't fail to be JSON.
     let profile = serde_json::to_string(&*ask.profile).unwrap_or_default();
-    call.text(&hex_bytes(&ask.token))
-        .number(span - 1)
-        .number(span.saturating_add(KEEP))
-        .text(format!("{grace} 0 {profile}").as_bytes());
+    let token = hex_bytes(&ask.token);
+    let (lasts, told) = (format!("{:013}", span - 1), format!(" {grace} 0 "));
+    call.text(&token).number(span - 1).number(span.saturating_add(KEEP)).joined(&[
+        lasts.as_bytes(),
+        &token,
+        told.as_bytes(),
+        profile.as_bytes(),
+    ]);
     let Some(wait) = &ask.wait else {
         call.text(b"");
         return;

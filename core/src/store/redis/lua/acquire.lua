@@ -1,24 +1,32 @@
--- ARGV, five for each lock: token, ms to keep less 1, ms for S, "grace claimed profile", "" or
--- "alive claim limit rank channel"; and one more at the end for all or nothing.
+-- ARGV, five for each lock: token, ms to keep less 1, ms for S, "those ms in 13 digits, token, grace
+-- claimed profile", "" or "alive claim limit rank channel"; and one more at the end for all or
+-- nothing.
 --
--- Answers a fence, or for each lock: {1, fence} granted, {2, first, left, holder} queued, with
--- first 1 for the first in line behind a holder of ours, 2 behind another library's, 0 for the rest;
--- {3, left, holder} busy, {4, limit} the queue is full, {5} cancelled.
+-- Answers a fence, or for each lock that or: {1, fence} granted, {2, first, left, holder} queued,
+-- with first 1 for the first in line behind a holder of ours, 2 behind another library's, 0 for the
+-- rest; {3, left, holder} busy, {4, limit} the queue is full, {5} cancelled, an error.
 --
--- The lock that is free, alone and uncontended comes first: the functions below cost more than it.
--- Its numbers stay strings, of one width each, for Lua is slow to write them.
-if #KEYS == 4 and #ARGV == 5 then
-  local s = redis.call('GET', KEYS[2])
-  if not s or string.byte(s) == 48 then
-    local time = redis.call('TIME')
-    local micros = string.sub(1000000 + time[2], 2)
-    local fence, now = time[1] .. micros, time[1] .. string.sub(micros, 1, 3)
-    if (not s or (string.sub(s, 2, 17) < fence and string.sub(s, 18, 30) >= now))
-      and fence < '9007199254740992'
-      and redis.call('SET', KEYS[1], ARGV[1], 'NX', 'PX', ARGV[2]) then
-      s = '0' .. fence .. (now + ARGV[2]) .. ARGV[1] .. ' ' .. ARGV[4]
-      redis.call('SET', KEYS[2], s, 'PX', ARGV[3])
-      return fence
+-- Locks that are free, alone and uncontended come first: the functions below cost more than all of
+-- this. Numbers stay strings, of one width each, for Lua is slow to write them.
+local done = {}
+if #ARGV % 5 == 0 then
+  local call, sub, fence, now = redis.call, string.sub
+  for index = 1, #KEYS / 4 do
+    local at, S = 5 * index, KEYS[4 * index - 2]
+    local s = call('GET', S)
+    if not s or string.byte(s) == 48 then
+      if not fence then
+        local time = redis.call('TIME')
+        fence = time[1] .. sub('00000' .. time[2], -6)
+        now = time[1] * 1000 + time[2] / 1000
+      end
+      if (not s or (sub(s, 2, 17) < fence and sub(s, 2, 14) + sub(s, 18, 30) >= now))
+        and fence < '9007199254740992'
+        and call('SET', KEYS[4 * index - 3], ARGV[at - 4], 'NX', 'PX', ARGV[at - 3]) then
+        call('SET', S, '0' .. fence .. ARGV[at - 1], 'PX', ARGV[at - 2])
+        if #KEYS == 4 then return fence end
+        done[index] = fence
+      end
     end
   end
 end

@@ -46,7 +46,7 @@ end
 
 local function acquire(s, index)
   local at = 5 * (index - 1)
-  local token, span, m, wait = ARGV[at + 1], ARGV[at + 2] + 1, ARGV[at + 4], ARGV[at + 5]
+  local token, span, m, wait = ARGV[at + 1], ARGV[at + 2] + 1, sub(ARGV[at + 4], 47), ARGV[at + 5]
   if dual and dual.torn(s, token) then return { 5 } end
   local held = holder(s)
   if tomb(s, token) then
@@ -96,16 +96,6 @@ local function refusal(s, index)
   end
 end
 
-local function each(step)
-  local answers = {}
-  for index = 1, #KEYS / EACH do
-    local s = load(index)
-    answers[index] = step(s, index) or false
-    save(s)
-  end
-  return answers
-end
-
 if #ARGV % 5 == 1 then
   local answers, blocked = each(refusal), false
   for _, answer in ipairs(answers) do blocked = blocked or answer end
@@ -114,4 +104,4 @@ if #ARGV % 5 == 1 then
     return answers
   end
 end
-return each(acquire)
+return each(acquire, #ARGV % 5 == 0)

@@ -1,12 +1,13 @@
 -- What all steps share: one lock's state, its queue, its tombstones, its hand-off.
 --
--- Before this come a layout, `EACH` and `dual`: false, or a table that dual.lua fills.
+-- Before this come `done`, the answers that are found already; a layout; `EACH` and `dual`: false, or
+-- a table that dual.lua fills.
 --
 -- KEYS, EACH for each lock; these four, and those of its bell and of a second lock:
 --   L  the lock itself, in its layout: in most a string that holds the token, so that every SET NX
 --      library excludes us
---   S  string: "1" while Q exists, else "0"; last fence, 16 digits; the last ms of the tenure, by
---      the latest word of it, 13 digits; its token, 32; then " grace claimed profile". Counts only
+--   S  string: "1" while Q exists, else "0"; last fence, 16 digits; how many ms after that, as a
+--      time in µs, the tenure lasts by the latest word of it, 13 digits; its token, 32; then " grace claimed profile". Counts only
 --      while L has that token
 --   H  hash, while anyone waits: w<token> "place claim channel profile", a<token> until when it is
 --      alive, s last place given out, z when the next of them may be found dead, k until when H and
@@ -34,6 +35,7 @@ local function load(index)
   local raw = call('GET', s.S)
   if raw then
     s.q, s.f, s.till = sub(raw, 1, 1) == '1', tonumber(sub(raw, 2, 17)), sub(raw, 18, 30) + 1
+    s.till = s.till + math.floor(s.f / 1000)
     s.t, s.m = sub(raw, 31, 62), sub(raw, 64)
     if s.t == NONE then s.t = false end
   end
@@ -47,7 +49,8 @@ local function save(s)
   if not s.changed then return end
   local rest = call('PTTL', s.Q)
   local span = math.max(s.t and s.till - now or 0, 0) + KEEP
-  local head = string.format('%016.0f%013.0f', s.f, s.t and s.till - 1 or 9999999999999)
+  local lasts = s.t and s.till - 1 - math.floor(s.f / 1000) or 9999999999999
+  local head = string.format('%016.0f%013.0f', s.f, lasts)
   local flag = rest == -2 and '0' or '1'
   call('SET', s.S, flag .. head .. (s.t or NONE) .. ' ' .. s.m, 'PX', math.max(span, rest))
 end
@@ -201,4 +204,29 @@ local function let_go(s)
     s.v = false
     if dual then dual.drop(s) end
   end
+end
+
+-- Takes the step for each lock that has no answer yet. `apart`: where one fails, the others' answers
+-- still count.
+local function each(step, apart)
+  local function take(index)
+    local s = load(index)
+    local answer = step(s, index)
+    save(s)
+    return answer
+  end
+  for index = 1, #KEYS / EACH do
+    if done[index] == nil then
+      if apart and #KEYS > EACH then
+        local fine, answer = pcall(take, index)
+        if not fine and type(answer) ~= 'table' then answer = { err = answer } end
+        done[index] = answer
+      else
+        done[index] = take(index) or false
+      end
+    end
+  end
+  local answers = done
+  done = {}
+  return answers
 end

@@ -1,5 +1,6 @@
-local function release(s, token)
-  if ARGV[1] ~= '' then bury(s, token, CANCELLED, now + tonumber(ARGV[1])) end
+local function release(s, index)
+  local tombstone, token = ARGV[2 * index - 1], ARGV[2 * index]
+  if tombstone ~= '' then bury(s, token, CANCELLED, now + tonumber(tombstone)) end
   if dual then dual.shed(s, token) end
   local held = holder(s)
   if held and s.v == token then
@@ -11,10 +12,4 @@ local function release(s, token)
   return waited and 2 or 3
 end
 
-local answers = {}
-for index = 1, #KEYS / EACH do
-  local s = load(index)
-  answers[index] = release(s, ARGV[index + 1])
-  save(s)
-end
-return answers
+return each(release, true)

@@ -13,7 +13,7 @@ do
     local L = KEYS[4 * index - 3]
     if redis.pcall('GET', L) == token then
       local s = call('GET', KEYS[4 * index - 2])
-      if s and sub(s, 31, 62) == token and sub(s, 18, 30) + 1800000 > now + span then
+      if s and sub(s, 31, 62) == token and sub(s, 2, 14) + sub(s, 18, 30) + 1800000 > now + span then
         local gap = string.find(s, ' ', 64, true)
         if byte(s, gap + 1) == 48 and sub(s, 64, gap - 1) == ARGV[3 * index]
           and call('PTTL', L) < span - 1 then

@@ -26,13 +26,4 @@ local function renew(s, index)
   return 4
 end
 
-local answers = {}
-for index = 1, #KEYS / EACH do
-  answers[index] = done[index]
-  if not answers[index] then
-    local s = load(index)
-    answers[index] = renew(s, index)
-    save(s)
-  end
-end
-return answers
+return each(renew, true)
