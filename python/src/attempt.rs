@@ -30,8 +30,9 @@ impl Attempt {
     }
 
     /// Has `key` put into `mailbox` when there is a result: at once, if there is.
-    fn notify(&self, mailbox: &Mailbox, key: u64) {
-        self.0.on_done(mailbox.letter(key));
+    fn notify(&self, py: Python<'_>, mailbox: &Mailbox, key: u64) {
+        let letter = mailbox.letter(key);
+        py.detach(|| self.0.on_done(letter));
     }
 
     /// Stops waiting, or gives back what was obtained.

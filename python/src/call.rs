@@ -26,8 +26,9 @@ impl Call {
     }
 
     /// Has `key` put into `mailbox` when there is a result: at once, if there is.
-    fn notify(&self, mailbox: &Mailbox, key: u64) {
-        self.0.notify(mailbox, key);
+    fn notify(&self, py: Python<'_>, mailbox: &Mailbox, key: u64) {
+        let letter = mailbox.letter(key);
+        py.detach(|| self.0.notify(Box::new(letter)));
     }
 }
 
@@ -40,7 +41,7 @@ impl Call {
 trait Work: Send + Sync {
     fn poll(&self, py: Python<'_>) -> PyResult<Option<Py<PyAny>>>;
     fn wait(&self, py: Python<'_>, slice: Duration) -> PyResult<Option<Py<PyAny>>>;
-    fn notify(&self, mailbox: &Mailbox, key: u64);
+    fn notify(&self, letter: Box<dyn FnOnce() + Send>);
 }
 
 impl<T: Plain> Work for Pending<T> {
@@ -53,8 +54,8 @@ impl<T: Plain> Work for Pending<T> {
         done.map(|result| plain(py, result)).transpose()
     }
 
-    fn notify(&self, mailbox: &Mailbox, key: u64) {
-        self.on_done(mailbox.letter(key));
+    fn notify(&self, letter: Box<dyn FnOnce() + Send>) {
+        self.on_done(letter);
     }
 }
 

@@ -101,7 +101,8 @@ def test_completions_share_a_wake_up() -> None:
             arrived(self)
 
     async def main() -> None:
-        _loop._couriers[asyncio.get_running_loop()] = Counting(asyncio.get_running_loop())
+        loop = asyncio.get_running_loop()
+        _loop._couriers[id(loop)] = Counting(loop)
         holds = [await client.lock(f"a{n}").acquire_async() for n in range(count)]
         tasks = [asyncio.create_task(client.lock(f"a{n}").acquire_async()) for n in range(count)]
         while sum(info.waiting for info in client.list(limit=count)) < count:

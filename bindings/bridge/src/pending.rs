@@ -3,13 +3,15 @@
 //!
 //! The work's first step runs in the calling thread: what is known at once (an uncontended local
 //! lock) costs no thread hop, and the callback is then not needed at all. A caller that blocks goes
-//! on with it in its own thread; only one that doesn't has it moved to our runtime. The trap: work
-//! that nobody polls stands still, so whoever stops blocking without a result hands it over.
+//! on with it in its own thread; only one that doesn't has it moved to our runtime, and only when
+//! there is something to do: to wake a thread so that it finds nothing costs more than the rest of a
+//! call. The trap: work that nobody polls stands still, so whoever stops blocking without a result
+//! hands it over.
 
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::task::Poll;
+use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
 use leasehold::sys::fork::Inherited;
@@ -34,6 +36,9 @@ struct State<T> {
     work: Option<Work<T>>,
     /// Someone wants the result and doesn't block for it.
     hand_over: bool,
+    /// The work was polled for our runtime, which goes on with it once it is woken.
+    asleep: bool,
+    woken: bool,
 }
 
 impl<T: Clone + Send + 'static> Pending<T> {
@@ -44,7 +49,14 @@ impl<T: Clone + Send + 'static> Pending<T> {
             Poll::Ready(result) => (Some(result), None),
             Poll::Pending => (None, Some(work)),
         };
-        let state = State { result, callbacks: Vec::new(), work, hand_over: false };
+        let state = State {
+            result,
+            callbacks: Vec::new(),
+            work,
+            hand_over: false,
+            asleep: false,
+            woken: false,
+        };
         let inner = Inner { state: Mutex::new(state), bell: Condvar::new() };
         Self(Inherited::new(Arc::new(inner)))
     }
@@ -70,7 +82,9 @@ impl<T: Clone + Send + 'static> Pending<T> {
         if state.result.is_some() {
             return state.result.clone();
         }
-        if let Some(work) = state.work.take() {
+        if !state.asleep
+            && let Some(work) = state.work.take()
+        {
             drop(state);
             return self.go_on(work, slice);
         }
@@ -102,11 +116,29 @@ impl<T: Clone + Send + 'static> Pending<T> {
         let work = {
             let mut state = self.0.state();
             state.hand_over = true;
-            state.work.take()
+            if state.asleep { None } else { state.work.take() }
         };
         if let Some(work) = work {
-            self.spawn(work);
+            self.let_sleep(work);
         }
+    }
+
+    /// Polls `work` in this thread, which has no time for more, and has our runtime go on with it
+    /// once it is woken.
+    fn let_sleep(&self, work: Work<T>) {
+        let waker = Waker::from(Arc::new(Rouse(Arc::clone(&self.0))));
+        let mut finish = Finish::new(Arc::clone(&self.0), work);
+        if let Poll::Ready(result) = finish.work().as_mut().poll(&mut Context::from_waker(&waker)) {
+            return finish.with(result);
+        }
+        let work = finish.put_down();
+        let mut state = self.0.state();
+        if state.woken {
+            drop(state);
+            return Inner::spawn(&self.0, work);
+        }
+        state.asleep = true;
+        state.work = Some(work);
     }
 
     /// Goes on with `work` in this thread.
@@ -123,19 +155,8 @@ impl<T: Clone + Send + 'static> Pending<T> {
             return None;
         }
         drop(state);
-        self.spawn(work);
+        Inner::spawn(&self.0, work);
         None
-    }
-
-    fn spawn(&self, work: Work<T>) {
-        let mut finish = Finish::new(Arc::clone(&self.0), work);
-        let spawned = leasehold::runtime::spawn(async move {
-            let result = finish.work().await;
-            finish.with(result);
-        });
-        if let Err(error) = spawned {
-            self.0.finish(Err(error.into()));
-        }
     }
 }
 
@@ -143,6 +164,40 @@ impl<T: Clone + Send + 'static> Drop for Pending<T> {
     fn drop(&mut self) {
         // What was started is finished, whether or not anyone waits: a release, for one.
         self.hand_over();
+    }
+}
+
+impl<T: Clone + Send + 'static> Inner<T> {
+    /// Has our runtime do the rest.
+    fn spawn(this: &Arc<Self>, work: Work<T>) {
+        let mut finish = Finish::new(Arc::clone(this), work);
+        let spawned = leasehold::runtime::spawn(async move {
+            let result = finish.work().await;
+            finish.with(result);
+        });
+        if let Err(error) = spawned {
+            this.finish(Err(error.into()));
+        }
+    }
+}
+
+/// Wakes work that sleeps: on the thread that brings what it waited for, mostly the runtime's own.
+struct Rouse<T>(Arc<Inner<T>>);
+
+impl<T: Clone + Send + 'static> Wake for Rouse<T> {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        let work = {
+            let mut state = self.0.state();
+            state.woken = true;
+            if std::mem::take(&mut state.asleep) { state.work.take() } else { None }
+        };
+        if let Some(work) = work {
+            Inner::spawn(&self.0, work);
+        }
     }
 }
 

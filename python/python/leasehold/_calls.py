@@ -28,7 +28,7 @@ def finish(call: Call[_T], name: str | None = None) -> _T:
     """The result of ``call``, waited for in this thread."""
     if call.poll() is None:
         _block(call)
-    return _value(call, name)
+    return value(call, name)
 
 
 async def finish_async(call: Call[_T], name: str | None = None) -> _T:
@@ -36,8 +36,8 @@ async def finish_async(call: Call[_T], name: str | None = None) -> _T:
     if call.poll() is None:
         from leasehold import _loop
 
-        await _loop.done(call)
-    return _value(call, name)
+        await _loop.until(call)
+    return value(call, name)
 
 
 def obtain(attempt: Attempt, name: str) -> Held | None:
@@ -47,7 +47,7 @@ def obtain(attempt: Attempt, name: str) -> Held | None:
     if _process.ends_this_thread():
         attempt.cancel()
         _process.end_this_thread()
-    return _held(attempt, name)
+    return held(attempt, name)
 
 
 async def obtain_async(attempt: Attempt, name: str) -> Held | None:
@@ -55,8 +55,8 @@ async def obtain_async(attempt: Attempt, name: str) -> Held | None:
     if attempt.poll() is None:
         from leasehold import _loop
 
-        await _loop.done(attempt)
-    return _held(attempt, name)
+        await _loop.until(attempt)
+    return held(attempt, name)
 
 
 def _block(work: Call[_T] | Attempt) -> None:
@@ -66,7 +66,8 @@ def _block(work: Call[_T] | Attempt) -> None:
         pass
 
 
-def _value(call: Call[_T], name: str | None) -> _T:
+def value(call: Call[_T], name: str | None) -> _T:
+    """The result of ``call``, which is done."""
     result = call.poll()
     if isinstance(result, Failure):
         if _process.ends_this_thread():
@@ -76,7 +77,8 @@ def _value(call: Call[_T], name: str | None) -> _T:
     return result
 
 
-def _held(attempt: Attempt, name: str) -> Held | None:
+def held(attempt: Attempt, name: str) -> Held | None:
+    """What ``attempt`` came to, which is done. None where the lock is another's."""
     result = attempt.poll()
     if isinstance(result, Held):
         return result

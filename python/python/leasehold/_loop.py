@@ -12,11 +12,10 @@ import weakref
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
 
-from leasehold import _process
+from leasehold import _calls, _process
 from leasehold._native import Held, Mailbox
 from leasehold._notice import Notice, Postbox
 from leasehold.errors import LockError
-from leasehold.plain import Release
 
 if TYPE_CHECKING:
     from leasehold.lease import Lease
@@ -31,19 +30,31 @@ class Courier(Postbox):
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__()
+        self.loop = weakref.ref(loop)
         self._futures: dict[int, asyncio.Future[None]] = {}
+        self._bodies: dict[int, Body] = {}
         loop.add_reader(self.mailbox.fileno(), self._arrived)
 
-    async def done(self, work: _Work) -> None:
-        """Returns when ``work`` is done."""
-        future = asyncio.get_running_loop().create_future()
+    def until(self, work: _Work, loop: asyncio.AbstractEventLoop) -> asyncio.Future[None]:
+        """A future of ``loop`` that is finished when ``work`` is. Not a coroutine: a task goes
+        through each of those whenever it goes on."""
+        future = loop.create_future()
         key = next(self._keys)
+        # Taken out when the work is done, also if nobody waits any more.
         self._futures[key] = future
-        try:
-            work.notify(self.mailbox, key)
-            await future
-        finally:
-            self._futures.pop(key, None)
+        work.notify(self.mailbox, key)
+        return future
+
+    def watch(self, body: Body, held: Held) -> int:
+        """Has ``body`` told when ``held`` is lost, until it is forgotten."""
+        key = next(self._keys)
+        self._bodies[key] = body
+        held.on_lost(self.mailbox, key)
+        return key
+
+    def forget(self, key: int) -> None:
+        """Ends a watch."""
+        self._bodies.pop(key, None)
 
     def _arrived(self) -> None:
         for key in self.mailbox.drain():
@@ -51,6 +62,8 @@ class Courier(Postbox):
             if future is not None:
                 if not future.done():
                     future.set_result(None)
+            elif (body := self._bodies.pop(key, None)) is not None:
+                body.lost()
             elif (notice := self.take(key)) is not None:
                 try:
                     notice.ring()
@@ -65,41 +78,55 @@ class Body:
     ``asyncio.timeout``: what the task is told is counted, so that a cancellation by somebody else
     is not mistaken for ours."""
 
-    __slots__ = ("_cancelling", "_fired", "_lease", "_notice", "task")
+    __slots__ = ("_cancelling", "_courier", "_fired", "_held", "_key", "_lease", "task")
 
     def __init__(self, lease: Lease | None, held: Held | None) -> None:
-        self.task = asyncio.current_task()
+        loop = asyncio.get_running_loop()
+        self.task = asyncio.current_task(loop)
         self._lease = lease
+        self._held = held
         self._fired = False
-        self._cancelling = self.task.cancelling() if self.task is not None else 0
-        self._notice: Notice | None = None
+        self._courier = courier(loop)
+        self._cancelling = 0
+        self._key = -1
         if held is not None and self.task is not None:
-            self._notice = notify(held, self._lost)
+            self._cancelling = self.task.cancelling()
+            self._key = self._courier.watch(self, held)
 
     async def leave(self, kind: type[BaseException] | None, error: BaseException | None) -> None:
         """Gives the lease back; raises its loss if the body succeeded, or failed of nothing else
         than our cancellation."""
         # From here on a loss cancels nothing: the release is not to be cut off.
-        self._notice = None
+        self._courier.forget(self._key)
         ours = self._fired and self._uncancel()
-        if self._lease is None:
+        lease = self._lease
+        if lease is None:
             return
         if kind is not None and issubclass(kind, GeneratorExit):
             # The coroutine is being closed: it may not await any more.
-            self._lease._abandon()
+            lease._abandon()
             return
+        call = lease._start_release()
         try:
-            lost = await self._lease.release_async() is Release.LOST
+            if (result := call.poll()) is None:
+                loop = asyncio.get_running_loop()
+                await courier(loop).until(call, loop)
+                result = call.poll()
+            if type(result) is not str:
+                result = _calls.value(call, lease.name)
         except LockError:
             if kind is None:
                 raise
             return
-        cancelled = ours and kind is not None and issubclass(kind, asyncio.CancelledError)
-        if lost and (kind is None or cancelled):
-            raise self._lease._loss() from error
+        if result != "lost":
+            return
+        if kind is None or (ours and issubclass(kind, asyncio.CancelledError)):
+            raise lease._loss() from error
 
-    def _lost(self, reason: str) -> None:
-        if self._notice is not None and self.task is not None:
+    def lost(self) -> None:
+        """The lease was lost while the body runs."""
+        if self._held is not None and self.task is not None:
+            reason = self._held.lost_reason()
             self._fired = self.task.cancel(f"the lease was lost: {reason}")
 
     def _uncancel(self) -> bool:
@@ -112,6 +139,8 @@ class Body:
 def leave(bodies: list[Body]) -> Body:
     """Takes the body that is being left: this task's last; or, since a test framework may leave in
     another task than it entered in, the last of all."""
+    if len(bodies) == 1:
+        return bodies.pop()
     task = asyncio.current_task()
     for index in reversed(range(len(bodies))):
         if bodies[index].task is task:
@@ -121,40 +150,41 @@ def leave(bodies: list[Body]) -> Body:
     return bodies.pop()
 
 
-async def done(work: _Work) -> None:
-    """Returns when ``work`` is done."""
-    await courier().done(work)
-
-
-def courier() -> Courier:
-    """The courier of the running event loop."""
+def until(work: _Work) -> asyncio.Future[None]:
+    """A future of the running loop that is finished when ``work`` is."""
     loop = asyncio.get_running_loop()
-    found = _couriers.get(loop)
-    if found is None:
+    return courier(loop).until(work, loop)
+
+
+def courier(loop: asyncio.AbstractEventLoop) -> Courier:
+    """The courier of ``loop``, which runs."""
+    found = _couriers.get(id(loop))
+    # An id is given again when a loop is gone.
+    if found is None or found.loop() is not loop:
         with _lock:
             # A future that nobody finished refers to its loop: let go of those that are closed.
-            for old in [old for old in _couriers if old.is_closed()]:
-                del _couriers[old]
-            found = _couriers[loop] = Courier(loop)
+            for key, old in list(_couriers.items()):
+                known = old.loop()
+                if known is None or known.is_closed():
+                    del _couriers[key]
+            found = _couriers[id(loop)] = Courier(loop)
     return found
 
 
 def notify(held: Held, callback: Callable[[str], object]) -> Notice:
     """Has ``callback`` called in the running loop when ``held`` is lost."""
     notice = Notice(held, callback)
-    courier().post(held, notice)
+    courier(asyncio.get_running_loop()).post(held, notice)
     return notice
 
 
-_couriers: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Courier] = (
-    weakref.WeakKeyDictionary()
-)
+_couriers: dict[int, Courier] = {}
 _lock = threading.Lock()
 
 
 def _forget() -> None:
     global _couriers, _lock
-    _couriers = weakref.WeakKeyDictionary()
+    _couriers = {}
     _lock = threading.Lock()
 
 

@@ -24,15 +24,18 @@ from leasehold import _native
 EXIT_GRACE_MS = 1000
 
 _in_child: list[Callable[[], None]] = []
+#: Whether an attempt has to call ``prepare`` first.
+unprepared = True
 _prepared = False
 _ending = False
 
 
 def prepare() -> None:
     """Called before each attempt: the first in a process has its exit arranged."""
-    global _prepared
+    global _prepared, unprepared
     if ends_this_thread():
         end_this_thread()
+    unprepared = _ending
     if not _prepared:
         _prepared = True
         parallel = sys.modules.get("multiprocessing.process")
@@ -61,14 +64,15 @@ def after_fork_in_child(forget: Callable[[], None]) -> None:
 
 
 def _at_exit() -> None:
-    global _ending
-    _ending = True
+    global _ending, unprepared
+    _ending = unprepared = True
     _native.release_all(EXIT_GRACE_MS)
 
 
 def _after_fork() -> None:
-    global _prepared, _ending
+    global _prepared, _ending, unprepared
     _prepared = _ending = False
+    unprepared = True
     for forget in _in_child:
         forget()
 

@@ -6,12 +6,18 @@ import sys
 import threading
 import warnings
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from leasehold import _calls, _notice
 from leasehold._convert import maybe_seconds, seconds
 from leasehold._native import Held
 from leasehold.errors import LockError, LockLost, from_failure
 from leasehold.plain import Duration, LostReason, Owner, Release
+
+if TYPE_CHECKING:
+    from leasehold._native import Call
+
+_RELEASES = {str(found): found for found in Release}
 
 
 class Lease:
@@ -24,10 +30,11 @@ class Lease:
     A lease that is forgotten is given back when it is collected, with a ``ResourceWarning``.
     """
 
-    __slots__ = ("__weakref__", "_held", "_losses", "_notices")
+    __slots__ = ("__weakref__", "_given_back", "_held", "_losses", "_notices")
 
     def __init__(self, held: Held) -> None:
         self._held = held
+        self._given_back = False
         self._notices: list[_notice.Notice] = []
         self._losses: dict[str, Loss] = {}
 
@@ -95,15 +102,11 @@ class Lease:
         """Gives the lock back and says what became of it. May be called again, and never touches
         another's tenure. Waits for the store at most one second and not beyond the lease's end,
         then goes on in the background."""
-        call = self._held.release()
-        self._over()
-        return Release(_calls.finish(call, self.name))
+        return _RELEASES[_calls.finish(self._start_release(), self.name)]
 
     async def release_async(self) -> Release:
         """``release`` without blocking the event loop. Goes on in the background if cancelled."""
-        call = self._held.release()
-        self._over()
-        return Release(await _calls.finish_async(call, self.name))
+        return _RELEASES[await _calls.finish_async(self._start_release(), self.name)]
 
     def on_lost(self, callback: Callable[[LostReason], object]) -> None:
         """Calls ``callback(reason)`` once if the lease is lost: in the running event loop, if this
@@ -123,10 +126,14 @@ class Lease:
             _notice.bellringer().post(self._held, notice)
             self._notices.append(notice)
 
-    def _over(self) -> None:
-        self._notices.clear()
+    def _start_release(self) -> Call[str]:
+        call = self._held.release()
+        self._given_back = True
+        if self._notices:
+            self._notices.clear()
         for loss in tuple(self._losses.values()):
             loss._over()
+        return call
 
     def _loss(self) -> LockError:
         failure = self._held.loss()
@@ -136,16 +143,17 @@ class Lease:
 
     def _abandon(self) -> None:
         """Gives the lock back with nobody waiting for it."""
-        self._held.release()
-        self._over()
+        self._start_release()
 
     def __repr__(self) -> str:
         state = "held" if self.is_held() else self.lost_reason or "released"
         return f"<Lease of {self.name!r}, fence {self.fence}, {state}>"
 
     def __del__(self) -> None:
-        held = getattr(self, "_held", None)
-        if held is not None and not sys.is_finalizing() and held.is_held():
+        if getattr(self, "_given_back", True):
+            return
+        held = self._held
+        if not sys.is_finalizing() and held.is_held():
             # Not left to the handle's own end: a record of the warning keeps the lease alive.
             self._abandon()
             warnings.warn(

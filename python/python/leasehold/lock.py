@@ -9,8 +9,9 @@ of the task, at every ``await``.
 from __future__ import annotations
 
 from abc import abstractmethod
-from types import TracebackType
-from typing import TYPE_CHECKING, Generic, TypeVar
+from collections.abc import Coroutine
+from types import ModuleType, TracebackType
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from leasehold import _calls, _process
 from leasehold._convert import refuse_on_loop
@@ -23,6 +24,20 @@ if TYPE_CHECKING:
     from leasehold._loop import Body
 
 _Got = TypeVar("_Got")
+
+
+_loop_module: ModuleType | None = None
+
+
+def _loop_side() -> ModuleType:
+    """asyncio's side, imported when it is first used: a program without asyncio need not pay for
+    it."""
+    global _loop_module
+    if _loop_module is None:
+        from leasehold import _loop
+
+        _loop_module = _loop
+    return _loop_module
 
 
 class _Takeable(Scope, Generic[_Got]):
@@ -93,30 +108,33 @@ class _Takeable(Scope, Generic[_Got]):
             raise lease._loss()
 
     async def __aenter__(self) -> _Got:
-        from leasehold import _loop
-
+        loop_side = _loop_side()
         attempt = self._start()
         try:
-            held = await _calls.obtain_async(attempt, self._name)
-            got = self._got(held)
-            self._bodies.append(_loop.Body(got if isinstance(got, Lease) else None, held))
+            held = attempt.poll()
+            if held is None:
+                await loop_side.until(attempt)
+                held = attempt.poll()
+            taken = held if type(held) is Held else _calls.held(attempt, self._name)
+            got = self._got(taken)
+            self._bodies.append(loop_side.Body(got if isinstance(got, Lease) else None, taken))
             return got
         except BaseException:
             attempt.cancel()
             raise
 
-    async def __aexit__(
+    def __aexit__(
         self,
         kind: type[BaseException] | None,
         error: BaseException | None,
         trace: TracebackType | None,
-    ) -> None:
-        from leasehold import _loop
-
-        await _loop.leave(self._bodies).leave(kind, error)
+    ) -> Coroutine[Any, Any, None]:
+        left: Coroutine[Any, Any, None] = _loop_side().leave(self._bodies).leave(kind, error)
+        return left
 
     def _start(self) -> Attempt:
-        _process.prepare()
+        if _process.unprepared:
+            _process.prepare()
         return self._client.attempt(self._request)
 
     @abstractmethod
