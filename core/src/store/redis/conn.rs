@@ -164,7 +164,7 @@ impl Conn {
     /// Calls a script for one lock, which has `each` keys, or several. A call of one may travel with
     /// others of the same script, and is then answered with its own part.
     pub(super) fn call(self: &Arc<Self>, script: &Arc<Script>, call: &Call, each: usize) -> Reply {
-        if !script.adds_up || call.keys() != each {
+        if script.together == 1 || call.keys() != each {
             return self.request(&script.by_sha(call));
         }
         let (asker, answer) = oneshot::channel();

@@ -17,9 +17,6 @@ use crate::Result;
 /// With so many calls under way, those that come wait for an answer. Two, so that the server has one
 /// while the other's answer is read.
 const UNDER_WAY: usize = 2;
-/// Locks in one call: a server has one thread, and the first answer waits for the last.
-const TOGETHER: usize = 32;
-
 /// Where one lock's answer goes.
 pub(super) type Asker = oneshot::Sender<Result<Value>>;
 
@@ -55,7 +52,7 @@ impl Gather {
     /// Has a call of one lock wait.
     pub(super) fn add(&mut self, script: &Arc<Script>, call: &Call, asker: Asker) {
         let fits = |bundle: &&mut Bundle| {
-            bundle.askers.len() < TOGETHER && Arc::ptr_eq(&bundle.script, script)
+            bundle.askers.len() < script.together && Arc::ptr_eq(&bundle.script, script)
         };
         if let Some(bundle) = self.waiting.iter_mut().rev().find(fits) {
             bundle.call.add(call);

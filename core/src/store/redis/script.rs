@@ -12,13 +12,19 @@ use super::resp;
 /// The line that reads the server's clock. A test may have it read another.
 const CLOCK: &str = "redis.call('TIME')";
 
+/// Asks that share a call. An ask costs several times a renewal: the heartbeats of 10,000 waiters
+/// must not hold up a release for much longer than those of ten do.
+pub(super) const ASKS: usize = 8;
+/// The same for releases and renewals of different callers.
+const RELEASES: usize = 32;
+
 /// One script.
 pub(super) struct Script {
     body: String,
     sha: String,
-    /// A call of several locks is as good as one of each: its arguments and answers are each lock's
-    /// own.
-    pub(super) adds_up: bool,
+    /// How many locks may share a call with those of others: one, unless its arguments and answers
+    /// are each lock's own. A server has one thread, and the first answer waits for the last lock.
+    pub(super) together: usize,
 }
 
 /// All scripts.
@@ -65,25 +71,27 @@ impl Scripts {
         let common = common(dialect, second);
         // What comes before all else knows the string and nothing else.
         let short = dialect.layout() == Layout::Text && second.is_none();
-        let made = |first: &str, steps: &str, adds_up| {
+        let script = |first: &str, steps: &str, together| {
             let body = [first, &common, steps].concat().replace(CLOCK, clock);
-            Arc::new(Script::new(&body, adds_up))
+            Arc::new(Script::new(&body, together))
         };
-        let script = |first: &str, steps: &str| made(first, steps, true);
-        let of_one = |steps: &str| made("local done = {}\n", steps, false);
+        let of_one = |steps: &str| script("local done = {}\n", steps, 1);
         let when_short = |first| if short { first } else { "local done = {}\n" };
         Self {
             acquire: script(
                 when_short(include_str!("lua/acquire.lua")),
                 include_str!("lua/acquire_steps.lua"),
+                ASKS,
             ),
             renew: script(
                 when_short(include_str!("lua/renew.lua")),
                 include_str!("lua/renew_steps.lua"),
+                RELEASES,
             ),
             release: script(
                 when_short(include_str!("lua/release.lua")),
                 include_str!("lua/release_steps.lua"),
+                RELEASES,
             ),
             evict: of_one(include_str!("lua/evict.lua")),
             inspect: of_one(include_str!("lua/inspect.lua")),
@@ -124,7 +132,7 @@ pub(super) fn waiters_of_both(second: Dialect) -> String {
 }
 
 impl Script {
-    fn new(body: &str, adds_up: bool) -> Self {
+    fn new(body: &str, together: usize) -> Self {
         // Comments and margins need not travel.
         let body: String = body
             .lines()
@@ -137,7 +145,7 @@ impl Script {
             // Writing to a string can't fail.
             let _ = write!(sha, "{byte:02x}");
         }
-        Self { body, sha, adds_up }
+        Self { body, sha, together }
     }
 
     /// The request for a server that knows the script.
@@ -214,7 +222,7 @@ mod tests {
     fn a_call_counts_its_arguments() {
         let mut call = Call::new(1, |keys| resp::argument(keys, b"key"));
         call.text(b"one").number(2);
-        let script = Script::new("-- why\nreturn 1\n", false);
+        let script = Script::new("-- why\nreturn 1\n", 1);
         assert_eq!(
             String::from_utf8(script.whole(&call)).unwrap(),
             "*6\r\n$4\r\nEVAL\r\n$9\r\nreturn 1\n\r\n$1\r\n1\r\n$3\r\nkey\r\n$3\r\none\r\n$1\r\n2\r\n"
@@ -232,7 +240,7 @@ mod tests {
         let mut both = call(b"a", b"1");
         both.add(&call(b"bb", b"22"));
         both.add(&call(b"c", b"3"));
-        let request = String::from_utf8(Script::new("s", true).by_sha(&both)).unwrap();
+        let request = String::from_utf8(Script::new("s", 2).by_sha(&both)).unwrap();
         let words: Vec<_> = request.lines().skip(2).step_by(2).collect();
         assert_eq!(words[2..], ["3", "a", "bb", "c", "1", "22", "3"]);
         assert!(request.starts_with("*9\r\n"));

@@ -9,7 +9,7 @@ use super::keys::Places;
 use super::link::{Dial, Purpose};
 use super::pushes::{Heard, Pushes};
 use super::resp::{self, Value};
-use super::script::{Call, Script, Scripts, waiters_of_both};
+use super::script::{ASKS, Call, Script, Scripts, waiters_of_both};
 use super::session::{Session, refused};
 use crate::store::{
     Answer, Ask, Cancel, Capabilities, Evict, Evicted, FenceSource, Hold, HolderView, Holding, How,
@@ -21,9 +21,6 @@ use crate::{Error, ErrorKind, LostReason, Name, Profile, Result};
 
 /// Locks in one script call: a server has one thread, and others wait for it.
 const BATCH: usize = 100;
-/// The same for asks, which cost several times a renewal: the heartbeats of 10,000 waiters must not
-/// hold up a release for longer than those of ten do by much.
-const ASKS: usize = 16;
 /// How often the first in line looks at a lock that another library holds: it won't tell us of its
 /// release, and its own waiters look this often or oftener.
 const GLANCE: Duration = Duration::from_millis(100);
