@@ -18,6 +18,7 @@ pub(crate) struct Cause<'a> {
     pub(crate) life: Life,
     pub(crate) step: Step,
     pub(crate) tokens: &'a [Vec<u8>],
+    pub(crate) buried: &'a [Vec<u8>],
     /// The server answered with an error.
     pub(crate) refused: bool,
 }
@@ -192,17 +193,14 @@ impl State {
         if cause.refused {
             return;
         }
-        for token in cause.tokens {
-            match cause.step {
-                Step::Acquire | Step::Heartbeat | Step::Renew => {
-                    self.asked.insert(token.clone());
-                    self.executed.insert(token.clone(), now);
-                }
-                Step::Bury => {
-                    self.buried.insert(token.clone(), now_ms);
-                }
-                _ => {}
+        if matches!(cause.step, Step::Acquire | Step::Heartbeat | Step::Renew) {
+            for token in cause.tokens {
+                self.asked.insert(token.clone());
+                self.executed.insert(token.clone(), now);
             }
+        }
+        for token in cause.buried {
+            self.buried.insert(token.clone(), now_ms);
         }
         let _ = cause.life;
     }

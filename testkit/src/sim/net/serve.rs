@@ -142,7 +142,8 @@ impl Net {
             format!("c{id} m{} {} {} -> {answer}", life.machine, step.word(), tokens.join(","))
         });
         let refused = reply.is_some_and(|bytes| bytes.starts_with(b"-"));
-        let cause = Cause { life, step, tokens: &meant.tokens, refused };
+        let (tokens, buried) = (&meant.tokens[..], &meant.buried[..]);
+        let cause = Cause { life, step, tokens, buried, refused };
         self.observe(state, Some(cause));
         outputs
     }

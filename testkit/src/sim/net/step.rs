@@ -63,6 +63,8 @@ impl Step {
 pub(crate) struct Meant {
     pub(crate) step: Step,
     pub(crate) tokens: Vec<Vec<u8>>,
+    /// Those that get a tombstone: releases with and without travel together.
+    pub(crate) buried: Vec<Vec<u8>>,
 }
 
 /// What a request is for. A heartbeat looks like an acquire.
@@ -70,20 +72,21 @@ pub(crate) fn meaning(args: &[Vec<u8>], purpose: Purpose) -> Meant {
     let script = args.first().is_some_and(|name| name.to_ascii_uppercase().starts_with(b"EVAL"));
     let count = args.get(2).and_then(|text| std::str::from_utf8(text).ok()?.parse::<usize>().ok());
     let (true, Some(count)) = (script, count) else {
-        return Meant { step: Step::Connect, tokens: Vec::new() };
+        return Meant { step: Step::Connect, tokens: Vec::new(), buried: Vec::new() };
     };
     let argv = args.get(3 + count..).unwrap_or_default();
     let is_token = |arg: &&Vec<u8>| arg.len() == 32 && arg.iter().all(u8::is_ascii_hexdigit);
     let tokens: Vec<Vec<u8>> = argv.iter().filter(is_token).cloned().collect();
-    let step =
-        match argv {
-            _ if purpose == Purpose::Renewal => Step::Renew,
-            [span, ..] if !tokens.is_empty() && argv.len() == 1 + tokens.len() => {
-                if span.is_empty() { Step::Release } else { Step::Bury }
-            }
-            _ if !tokens.is_empty() => Step::Acquire,
-            [only] if only.is_empty() || only.len() > 6 => Step::Evict,
-            _ => Step::Inspect,
-        };
-    Meant { step, tokens }
+    let is_release = !tokens.is_empty() && argv.len() == 2 * tokens.len();
+    let pairs = argv.chunks_exact(2).filter(|pair| is_release && !pair[0].is_empty());
+    let buried: Vec<Vec<u8>> = pairs.map(|pair| pair[1].clone()).collect();
+    let step = match argv {
+        _ if purpose == Purpose::Renewal => Step::Renew,
+        _ if is_release && buried.is_empty() => Step::Release,
+        _ if is_release => Step::Bury,
+        _ if !tokens.is_empty() => Step::Acquire,
+        [only] if only.is_empty() || only.len() > 6 => Step::Evict,
+        _ => Step::Inspect,
+    };
+    Meant { step, tokens, buried }
 }
