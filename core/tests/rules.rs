@@ -7,31 +7,43 @@ use std::time::Duration;
 use leasehold::sys::BootTime;
 use leasehold::watchdog::Schedule;
 use leasehold_testkit::contract::{MemoryRig, SqliteRig};
-use leasehold_testkit::model::{Op, Rules, Subject, Through, history, play};
+use leasehold_testkit::model::{Mix, Op, Rules, Subject, Through, history, play};
 use leasehold_testkit::property;
 use proptest::prelude::*;
 
+/// Each test plays every mix. `PROPTEST_CASES=2000` is the thorough run.
+const MIXES: [Mix; 4] = [Mix::Exclusive, Mix::ReadWrite, Mix::Permits, Mix::All];
+
 #[test]
 fn the_rules_keep_their_promises() {
-    property(700, &history(1..120), |history: &Vec<Op>| {
-        play(&mut Rules::default(), history).map(drop)
-    });
+    for mix in MIXES {
+        println!("{mix:?}");
+        property(700, &history(mix, 1..120), |history: &Vec<Op>| {
+            play(&mut Rules::default(), history).map(drop)
+        });
+    }
 }
 
 #[test]
 fn the_memory_store_answers_as_the_rules_do() {
-    property(80, &history(1..100), |history: &Vec<Op>| {
-        let rig = MemoryRig::new(1);
-        same(history, &mut Through::new(&rig, Rules::default().moment()))
-    });
+    for mix in MIXES {
+        println!("{mix:?}");
+        property(80, &history(mix, 1..100), |history: &Vec<Op>| {
+            let rig = MemoryRig::new(1);
+            same(history, &mut Through::new(&rig, Rules::default().moment()))
+        });
+    }
 }
 
 #[test]
 fn the_sqlite_store_answers_as_the_rules_do() {
-    property(60, &history(1..100), |history: &Vec<Op>| {
-        let rig = SqliteRig::new(1)?;
-        same(history, &mut Through::new(&rig, Rules::default().moment()))
-    });
+    for mix in MIXES {
+        println!("{mix:?}");
+        property(60, &history(mix, 1..100), |history: &Vec<Op>| {
+            let rig = SqliteRig::new(1)?;
+            same(history, &mut Through::new(&rig, Rules::default().moment()))
+        });
+    }
 }
 
 /// Plays `history` on `store` and on the rules, and demands the same answers and views.
@@ -109,9 +121,9 @@ fn the_oracle_catches_broken_rules() {
 mod broken {
     //! Subjects that break one promise each, by lying between the rules and the observer.
 
-    use leasehold::store::{Answer, How, Released, Renewal};
+    use leasehold::store::{Answer, How, Kind, Released, Renewal};
     use leasehold::sys::Moment;
-    use leasehold_testkit::model::{Op, Outcome, Rules, Seen, Subject, history, play};
+    use leasehold_testkit::model::{Mix, Op, Outcome, Rules, Seen, Subject, history, play};
     use proptest::strategy::{Strategy, ValueTree};
     use proptest::test_runner::{Config, RngSeed, TestRunner};
 
@@ -129,6 +141,14 @@ mod broken {
         NoTomb,
         /// A newcomer is granted before those who wait.
         Barge,
+        /// One reader's renewal prolongs all (Redisson's read lock).
+        RenewAll,
+        /// Readers join while a writer waits (Redisson's read lock, minio).
+        ReadOn,
+        /// A small ask for permits is granted before a large one that waits.
+        SmallFirst,
+        /// A reader's release ends all readers' tenures.
+        ReleaseAll,
     }
 
     pub(super) const ALL: &[Broken] = &[
@@ -138,7 +158,19 @@ mod broken {
         Broken::NewFence,
         Broken::NoTomb,
         Broken::Barge,
+        Broken::RenewAll,
+        Broken::ReadOn,
+        Broken::SmallFirst,
+        Broken::ReleaseAll,
     ];
+
+    fn mix(broken: Broken) -> Mix {
+        match broken {
+            Broken::RenewAll | Broken::ReadOn | Broken::ReleaseAll => Mix::ReadWrite,
+            Broken::SmallFirst => Mix::Permits,
+            _ => Mix::Exclusive,
+        }
+    }
 
     pub(super) fn caught(broken: Broken, seed: u64) -> bool {
         let config = Config {
@@ -147,7 +179,7 @@ mod broken {
             ..Config::default()
         };
         let mut runner = TestRunner::new(config);
-        let ops = history(20..60).new_tree(&mut runner).expect("a history").current();
+        let ops = history(mix(broken), 20..60).new_tree(&mut runner).expect("a history").current();
         play(&mut Liar { rules: Rules::default(), broken }, &ops).is_err()
     }
 
@@ -160,7 +192,7 @@ mod broken {
         fn apply(&mut self, op: &Op, fence: Option<u64>) -> Outcome {
             let op = match (self.broken, op) {
                 (Broken::ReleaseOfAny, Op::Release { name, tomb, .. }) => {
-                    match self.rules.see(*name).holder {
+                    match self.rules.see(*name).holders.first() {
                         Some(holder) => {
                             Op::Release { name: *name, attempt: holder.attempt, tomb: *tomb }
                         }
@@ -170,11 +202,20 @@ mod broken {
                 (Broken::NoTomb, Op::Release { name, attempt, .. }) => {
                     Op::Release { name: *name, attempt: *attempt, tomb: None }
                 }
-                (Broken::Barge, Op::Ask(tries, How::EachAlone)) => {
-                    // Those who wait for a free lock are made to leave first.
+                (
+                    Broken::Barge | Broken::ReadOn | Broken::SmallFirst,
+                    Op::Ask(tries, How::EachAlone),
+                ) => {
+                    // Those who wait are made to leave first: for a free lock, or for one that the
+                    // newcomer can share.
                     for one in tries {
                         let seen = self.rules.see(one.name);
-                        if seen.holder.is_none() {
+                        let share = match self.broken {
+                            Broken::ReadOn => one.kind == Kind::Shared,
+                            Broken::SmallFirst => true,
+                            _ => seen.holders.is_empty(),
+                        };
+                        if share {
                             for (attempt, _) in seen.queue {
                                 let leave = Op::Release { name: one.name, attempt, tomb: None };
                                 self.rules.apply(&leave, None);
@@ -183,8 +224,25 @@ mod broken {
                     }
                     op.clone()
                 }
+                (Broken::RenewAll, Op::Renew { name, kind, ttl, .. }) => {
+                    for holder in self.rules.see(*name).holders {
+                        let (name, attempt, kind, ttl) = (*name, holder.attempt, *kind, *ttl);
+                        self.rules.apply(&Op::Renew { name, attempt, kind, ttl }, None);
+                    }
+                    op.clone()
+                }
+                (Broken::ReleaseAll, Op::Release { name, attempt, tomb }) => {
+                    let holders = self.rules.see(*name).holders;
+                    if holders.iter().any(|holder| holder.attempt == *attempt) {
+                        for holder in holders {
+                            let (name, attempt) = (*name, holder.attempt);
+                            self.rules.apply(&Op::Release { name, attempt, tomb: None }, None);
+                        }
+                    }
+                    Op::Release { name: *name, attempt: *attempt, tomb: *tomb }
+                }
                 (Broken::Asleep, Op::Release { name, .. })
-                    if self.rules.see(*name).holder.is_none() =>
+                    if self.rules.see(*name).holders.is_empty() =>
                 {
                     return Outcome::Released(Released::NotHeld);
                 }

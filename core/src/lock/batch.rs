@@ -1,7 +1,7 @@
 //! Several asks in one atomic step of a store.
 
-use super::exclusive;
 use super::rows::{Event, HandOff, Rows};
+use super::steps;
 use crate::store::{Answer, Ask, Cancel, Hold, How, Released, Renewal};
 use crate::{Error, ErrorKind, Name};
 
@@ -31,15 +31,13 @@ pub fn acquire_many<B: Book>(
     hand_offs: &mut Vec<HandOff>,
 ) -> Result<Vec<Answer>, B::Error> {
     if how == How::AllOrNothing
-        && let Some(refusal) = blocked(book, asks, at)?
+        && let Some(refusal) = blocked(book, asks, at, hand_offs)?
     {
         return Ok(refusal);
     }
     let mut answers = Vec::with_capacity(asks.len());
     for ask in asks {
-        let (answer, hand_off) = exclusive::acquire(&mut book.rows(&ask.name), ask, channel, at)?;
-        hand_offs.extend(hand_off);
-        answers.push(answer);
+        answers.push(steps::acquire(&mut book.rows(&ask.name), ask, channel, at, hand_offs)?);
     }
     Ok(answers)
 }
@@ -53,7 +51,7 @@ pub fn renew_many<B: Book>(
     holds: &[Hold],
     at: Event,
 ) -> Result<Vec<Renewal>, B::Error> {
-    holds.iter().map(|hold| exclusive::renew(&mut book.rows(&hold.name), hold, at)).collect()
+    holds.iter().map(|hold| steps::renew(&mut book.rows(&hold.name), hold, at)).collect()
 }
 
 /// Releases all of `holds`; grants made to waiters are added to `hand_offs`.
@@ -69,10 +67,8 @@ pub fn release_many<B: Book>(
 ) -> Result<Vec<Released>, B::Error> {
     let mut done = Vec::with_capacity(holds.len());
     for hold in holds {
-        let (released, hand_off) =
-            exclusive::release(&mut book.rows(&hold.name), &hold.token, cancel, at)?;
-        hand_offs.extend(hand_off);
-        done.push(released);
+        let mut rows = book.rows(&hold.name);
+        done.push(steps::release(&mut rows, &hold.token, cancel, at, hand_offs)?);
     }
     Ok(done)
 }
@@ -90,6 +86,7 @@ fn blocked<B: Book>(
     book: &mut B,
     asks: &[Ask],
     at: Event,
+    hand_offs: &mut Vec<HandOff>,
 ) -> Result<Option<Vec<Answer>>, B::Error> {
     if let Some(ask) = asks.iter().find(|ask| ask.wait.is_some()) {
         return Err(all_or_nothing_waits(&ask.name).into());
@@ -100,7 +97,7 @@ fn blocked<B: Book>(
         answers.push(if twice {
             Some(Answer::Busy { holder: None })
         } else {
-            exclusive::available(&mut book.rows(&ask.name), ask, at)?
+            steps::available(&mut book.rows(&ask.name), ask, at, hand_offs)?
         });
     }
     if answers.iter().all(Option::is_none) {

@@ -3,12 +3,13 @@
 //! these functions directly; the scripts of other stores are held to them by property tests.
 
 mod batch;
-mod exclusive;
 mod fence;
 mod rows;
+mod steps;
+mod turn;
 
 pub(crate) use batch::all_or_nothing_waits;
 pub use batch::{Book, acquire_many, release_many, renew_many};
-pub use exclusive::{acquire, available, evict, release, renew};
 pub use fence::{MAX_FENCE, next_fence};
-pub use rows::{Event, HandOff, Rows, Tenure, Tomb, Waiter};
+pub use rows::{Event, HandOff, Head, Rows, Sum, Tenure, Tomb, Waiter};
+pub use steps::{acquire, available, evict, release, renew};

@@ -6,6 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::store::Kind;
 use crate::sys::{BootTime, Moment, Token};
 use crate::{Name, Owner, Profile};
 
@@ -17,7 +18,9 @@ pub type Event = Moment;
 pub struct Tenure {
     /// The attempt that holds it.
     pub token: Token,
-    /// Its fence.
+    /// How it holds it.
+    pub kind: Kind,
+    /// Its fence; of a reader its epoch, of permits their number.
     pub fence: u64,
     /// Until when the store keeps it.
     pub until: BootTime,
@@ -36,6 +39,8 @@ pub struct Tenure {
 pub struct Waiter {
     /// The attempt that waits.
     pub token: Token,
+    /// How it wants to hold the lock.
+    pub kind: Kind,
     /// Larger goes first.
     pub priority: i32,
     /// The place among equals, by arrival.
@@ -50,6 +55,28 @@ pub struct Waiter {
     pub owner: Option<Owner>,
     /// For people.
     pub profile: Arc<Profile>,
+}
+
+/// The waiter that goes first, and who stands behind it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Head {
+    /// The first.
+    pub waiter: Waiter,
+    /// Whether readers are in the queue, itself included.
+    pub readers: bool,
+}
+
+/// What the tenures of a lock come to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Sum {
+    /// Tenures.
+    pub tenures: u64,
+    /// Permits in them.
+    pub permits: u64,
+    /// When the first of them ends.
+    pub first_end: BootTime,
+    /// When the last of them ends.
+    pub last_end: BootTime,
 }
 
 /// Why a token may never hold again.
@@ -86,12 +113,20 @@ pub trait Rows {
     /// The lock's name.
     fn name(&self) -> &Name;
 
-    /// The tenure, expired or not.
+    /// One of the tenures, expired or not: of several the one with the smallest token.
     fn holder(&mut self) -> Result<Option<Tenure>, Self::Error>;
-    /// Replaces the tenure.
-    fn set_holder(&mut self, tenure: Option<&Tenure>) -> Result<(), Self::Error>;
+    /// This token's tenure, expired or not.
+    fn tenure(&mut self, token: &Token) -> Result<Option<Tenure>, Self::Error>;
+    /// What all tenures come to, expired or not.
+    fn sum(&mut self) -> Result<Sum, Self::Error>;
+    /// Adds a tenure, or replaces that of its token.
+    fn set_tenure(&mut self, tenure: &Tenure) -> Result<(), Self::Error>;
+    /// Removes this token's tenure.
+    fn remove_tenure(&mut self, token: &Token) -> Result<(), Self::Error>;
+    /// Removes the tenures that ended by `now`, and answers whose they were.
+    fn take_expired(&mut self, now: BootTime) -> Result<Vec<Token>, Self::Error>;
     /// Confirms and prolongs the tenure of `token` if it is live at `now`, and says whether it is;
-    /// never shortens. Apart from the two above because it is what a store does most.
+    /// never shortens. Apart from the above because it is what a store does most.
     fn prolong(
         &mut self,
         token: &Token,
@@ -100,8 +135,11 @@ pub trait Rows {
         now: BootTime,
     ) -> Result<bool, Self::Error>;
 
-    /// The waiter that goes first: largest priority, then smallest `seq`.
-    fn head(&mut self) -> Result<Option<Waiter>, Self::Error>;
+    /// The waiter that goes first: readers after all others, then by largest priority, then by
+    /// smallest `seq`.
+    fn head(&mut self) -> Result<Option<Head>, Self::Error>;
+    /// The readers in the queue, alive or dead, in their order.
+    fn readers(&mut self) -> Result<Vec<Waiter>, Self::Error>;
     /// This token's entry.
     fn waiter(&mut self, token: &Token) -> Result<Option<Waiter>, Self::Error>;
     /// Adds or replaces an entry.
@@ -111,8 +149,8 @@ pub trait Rows {
     /// Whether `limit` or more live waiters are in the queue. Must not cost O(n) while the queue is
     /// far from the limit.
     fn crowded(&mut self, limit: u64, now: BootTime) -> Result<bool, Self::Error>;
-    /// A number larger than that of every entry of this priority.
-    fn next_seq(&mut self, priority: i32) -> Result<u64, Self::Error>;
+    /// A number larger than that of every entry of this priority, among the readers or the others.
+    fn next_seq(&mut self, kind: Kind, priority: i32) -> Result<u64, Self::Error>;
 
     /// This token's tombstone, if it still stands at `now`.
     fn tomb(&mut self, token: &Token, now: BootTime) -> Result<Option<Tomb>, Self::Error>;

@@ -1,6 +1,7 @@
 //! What is asked of a store and what it answers. A new kind of lock is a new [`Kind`], not a new
 //! protocol, so that one contract suite proves every kind on every store.
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,9 +19,35 @@ pub enum Kind {
     Permits {
         /// Permits asked for, at least 1.
         count: u32,
-        /// Permits there are; must agree with what the lock was made with.
+        /// Permits there are; must agree with what the holders and waiters of the moment asked with.
         capacity: u32,
     },
+}
+
+impl Kind {
+    /// Whether a lock that is in use as `self` may be asked for as `other`. A name is a read-write
+    /// lock, of which the exclusive lock is the part without readers, or a semaphore of one capacity:
+    /// two programs that disagree on that have a bug, and no order of grants would be right for both.
+    #[must_use]
+    pub fn fits(self, other: Self) -> bool {
+        match (self, other) {
+            (Self::Permits { capacity: own, .. }, Self::Permits { capacity, .. }) => {
+                own == capacity
+            }
+            (Self::Permits { .. }, _) | (_, Self::Permits { .. }) => false,
+            _ => true,
+        }
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Exclusive => f.write_str("an exclusive lock"),
+            Self::Shared => f.write_str("a shared lock"),
+            Self::Permits { capacity, .. } => write!(f, "a semaphore of {capacity}"),
+        }
+    }
 }
 
 /// One request to hold one lock. Repeating it with the same token is safe: it confirms a grant,
@@ -74,7 +101,9 @@ pub enum How {
 pub enum Answer {
     /// Held.
     Granted {
-        /// The fence of this tenure; the same when the ask is repeated.
+        /// The fence of this tenure; the same when the ask is repeated. A reader's is its epoch: at
+        /// least the fence of every writer before it, less than that of every writer after it, and
+        /// the same for all who read together. Permits have a number that no other tenure has.
         fence: u64,
         /// The store keeps the tenure at least this long from when the ask was sent.
         stored_for: Duration,
@@ -102,7 +131,13 @@ pub enum Answer {
     },
     /// The attempt was cancelled before; it yields no lease, ever.
     Cancelled,
-    /// Waiting would close a cycle of owners.
+    /// The name is in use as another kind of lock, or as a semaphore with another capacity.
+    Misfit {
+        /// How it is held.
+        used: Kind,
+    },
+    /// Waiting would close a cycle of owners. Also the answer to a reader that asks to write while
+    /// others read: it would wait for itself.
     Deadlock {
         /// Each member of the cycle, for people.
         cycle: Vec<String>,

@@ -160,9 +160,18 @@ impl Capabilities {
     /// Refuses what this store can't grant.
     ///
     /// # Errors
-    /// [`Unsupported`](ErrorKind::Unsupported), naming the store and the kind.
+    /// [`Unsupported`](ErrorKind::Unsupported), naming the store and the kind;
+    /// [`InvalidInput`](ErrorKind::InvalidInput) for permits that can never be granted.
     pub fn check(&self, asks: &[Ask]) -> Result<()> {
         for ask in asks {
+            if let Kind::Permits { count, capacity } = ask.kind
+                && !(1..=capacity).contains(&count)
+            {
+                return Err(Error::invalid(format!(
+                    "{count} permits of {capacity} were asked for (lock {})",
+                    ask.name
+                )));
+            }
             let (able, what) = match ask.kind {
                 Kind::Exclusive => (self.kinds.exclusive, "exclusive locks"),
                 Kind::Shared => (self.kinds.shared, "shared locks"),

@@ -3,11 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::Kind;
 use crate::lock::{Tenure, Waiter};
 use crate::sys::BootTime;
 use crate::{Name, Profile};
 
-/// How many waiters of a lock an inspection lists.
+/// How many holders and how many waiters of a lock an inspection lists.
 pub const SHOWN: usize = 100;
 
 /// Which locks to show.
@@ -31,9 +32,13 @@ pub enum Query {
 pub struct LockView {
     /// Its name.
     pub name: Name,
-    /// Who holds it.
+    /// Who holds it; of several, one.
     pub holder: Option<HolderView>,
-    /// Who waits, first in line first; at most 100.
+    /// Who holds it besides: the other readers, or holders of permits; at most 99.
+    pub others: Vec<HolderView>,
+    /// How many hold it in all.
+    pub holding: u64,
+    /// Who waits, first in line first, but readers after all others; at most 100.
     pub queue: Vec<WaiterView>,
     /// How many wait in all.
     pub waiting: u64,
@@ -42,7 +47,9 @@ pub struct LockView {
 /// The holder of a lock.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct HolderView {
-    /// The fence of the tenure.
+    /// How it holds the lock.
+    pub kind: Kind,
+    /// The fence of the tenure; of a reader its epoch, of permits their number.
     pub fence: u64,
     /// What is left of the lease as the holder was told.
     pub told: Duration,
@@ -57,6 +64,8 @@ pub struct HolderView {
 /// One waiter of a lock.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct WaiterView {
+    /// How it wants to hold the lock.
+    pub kind: Kind,
     /// What is left until it counts as dead, unless it asks again.
     pub alive_for: Duration,
     /// Who it is.
@@ -68,7 +77,7 @@ pub struct WaiterView {
 pub struct Evict {
     /// The reason.
     pub why: String,
-    /// End it only if it has this fence: no one else's by mistake.
+    /// End only what has this fence: no one else's tenure by mistake. Without it all holders go.
     pub fence: Option<u64>,
 }
 
@@ -86,11 +95,33 @@ pub enum Evicted {
     NotHeld,
 }
 
+impl LockView {
+    /// The view of a lock with these live tenures and waiters, of which only the first may be shown.
+    #[must_use]
+    pub fn of<'t>(
+        name: &Name,
+        now: BootTime,
+        (tenures, holding): (impl IntoIterator<Item = &'t Tenure>, u64),
+        (queue, waiting): (impl IntoIterator<Item = &'t Waiter>, u64),
+    ) -> Self {
+        let mut holders = tenures.into_iter().take(SHOWN).map(|tenure| HolderView::of(tenure, now));
+        Self {
+            name: name.clone(),
+            holder: holders.next(),
+            others: holders.collect(),
+            holding,
+            queue: queue.into_iter().take(SHOWN).map(|it| WaiterView::of(it, now)).collect(),
+            waiting,
+        }
+    }
+}
+
 impl HolderView {
     /// `tenure` as seen at `now`.
     #[must_use]
     pub fn of(tenure: &Tenure, now: BootTime) -> Self {
         Self {
+            kind: tenure.kind,
             fence: tenure.fence,
             told: tenure.told.since(now),
             stored: tenure.until.since(now),
@@ -104,6 +135,10 @@ impl WaiterView {
     /// `waiter` as seen at `now`.
     #[must_use]
     pub fn of(waiter: &Waiter, now: BootTime) -> Self {
-        Self { alive_for: waiter.alive_until.since(now), profile: Arc::clone(&waiter.profile) }
+        Self {
+            kind: waiter.kind,
+            alive_for: waiter.alive_until.since(now),
+            profile: Arc::clone(&waiter.profile),
+        }
     }
 }

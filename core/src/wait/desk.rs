@@ -240,6 +240,10 @@ pub(crate) fn settle(ask: &Ask, sent: BootTime, answer: Answer) -> Outcome {
         Answer::Cancelled => {
             Error::new(ErrorKind::Cancelled, format!("the attempt for lock {name} was cancelled"))
         }
+        Answer::Misfit { used } => {
+            let asked = ask.kind;
+            Error::invalid(format!("lock {name} is in use as {used} and was asked for as {asked}"))
+        }
         Answer::Deadlock { cycle } => Error::new(
             ErrorKind::Deadlock,
             format!("waiting for lock {name} would never end: {}", cycle.join(" → ")),

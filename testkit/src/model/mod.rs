@@ -4,13 +4,14 @@
 //! and [`Promises`] judges what was answered and what can be seen after each step. Time is an
 //! event like any other.
 
+mod ledger;
 mod op;
 mod promises;
 mod rules;
 mod subject;
 mod through;
 
-pub use op::{Op, Try, history};
+pub use op::{Mix, Op, Try, history};
 pub use promises::Promises;
 pub use rules::Rules;
 pub use subject::{Outcome, Seen, SeenHolder, Subject, ask_of, name_of, play, who};

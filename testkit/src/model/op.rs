@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use leasehold::store::{How, Wait};
+use leasehold::store::{How, Kind, Wait};
 use proptest::prelude::*;
 
 /// Locks in a history.
@@ -18,6 +18,8 @@ pub struct Try {
     pub name: usize,
     /// The attempt.
     pub attempt: usize,
+    /// How it wants to hold the lock.
+    pub kind: Kind,
     /// The ttl.
     pub ttl: Duration,
     /// Kept beyond it.
@@ -37,6 +39,8 @@ pub enum Op {
         name: usize,
         /// The attempt.
         attempt: usize,
+        /// How it thinks that it holds the lock.
+        kind: Kind,
         /// For how long.
         ttl: Duration,
     },
@@ -62,25 +66,61 @@ pub enum Op {
     StepWall(i64),
 }
 
-/// Histories of `steps` steps.
-pub fn history(steps: std::ops::Range<usize>) -> impl Strategy<Value = Vec<Op>> {
-    proptest::collection::vec(op(), steps)
+/// Which kinds of lock a history is about.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Mix {
+    /// Exclusive locks alone.
+    Exclusive,
+    /// Readers and writers, which now and then change from one to the other.
+    ReadWrite,
+    /// Permits, now and then of another capacity.
+    Permits,
+    /// All kinds on the same names: what one attempt uses as a semaphore another asks to write.
+    All,
 }
 
-fn op() -> impl Strategy<Value = Op> {
+/// Histories of `steps` steps.
+pub fn history(mix: Mix, steps: std::ops::Range<usize>) -> impl Strategy<Value = Vec<Op>> {
+    proptest::collection::vec(op(mix), steps)
+}
+
+/// What an attempt asks for: mostly the same each time, `other` of a hundred times something else.
+fn kind(mix: Mix, attempt: usize, other: u8) -> Kind {
+    let odd = other < 10;
+    let reads = (attempt < 4) != odd;
+    let permits = Kind::Permits {
+        count: [1, 1, 2, 3, 4, 1, 2][attempt],
+        capacity: if other < 4 { 5 } else { 4 },
+    };
+    match mix {
+        Mix::Exclusive => Kind::Exclusive,
+        Mix::ReadWrite if reads => Kind::Shared,
+        Mix::ReadWrite => Kind::Exclusive,
+        Mix::Permits => permits,
+        Mix::All => match attempt % 3 {
+            0 => Kind::Exclusive,
+            1 => Kind::Shared,
+            _ => permits,
+        },
+    }
+}
+
+fn op(mix: Mix) -> impl Strategy<Value = Op> {
     let name = 0..NAMES;
     let attempt = 0..ATTEMPTS;
     prop_oneof![
-        10 => a_try(0.8).prop_map(|ask| Op::Ask(vec![ask], How::EachAlone)),
-        2 => proptest::collection::vec(a_try(0.8), 0..4)
+        10 => a_try(mix, true, 0.8).prop_map(|ask| Op::Ask(vec![ask], How::EachAlone)),
+        2 => proptest::collection::vec(a_try(mix, false, 0.8), 0..4)
             .prop_map(|asks| Op::Ask(asks, How::EachAlone)),
-        2 => proptest::collection::vec(a_try(0.01), 1..3)
+        2 => proptest::collection::vec(a_try(mix, false, 0.01), 1..3)
             .prop_map(|asks| {
                 let asks = asks.into_iter().map(|ask| Try { wait: None, ..ask });
                 Op::Ask(asks.collect(), How::AllOrNothing)
             }),
         4 => (name.clone(), attempt.clone(), ttl())
-            .prop_map(|(name, attempt, ttl)| Op::Renew { name, attempt, ttl }),
+            .prop_map(move |(name, attempt, ttl)| {
+                Op::Renew { name, attempt, kind: kind(mix, attempt, 50), ttl }
+            }),
         5 => (name.clone(), attempt.clone(), proptest::option::weighted(0.4, tomb()))
             .prop_map(|(name, attempt, tomb)| Op::Release { name, attempt, tomb }),
         1 => (name, any::<bool>()).prop_map(|(name, fence)| Op::Evict { name, fence }),
@@ -89,13 +129,17 @@ fn op() -> impl Strategy<Value = Op> {
     ]
 }
 
-fn a_try(waits: f64) -> impl Strategy<Value = Try> {
-    (0..NAMES, 0..ATTEMPTS, ttl(), proptest::option::weighted(waits, wait())).prop_map(
-        |(name, attempt, ttl, wait)| {
+/// `free`: the attempt may ask for something else than before. In one of several asks it may not, or
+/// two changes of one attempt in a step could not be told apart by what is seen after it.
+fn a_try(mix: Mix, free: bool, waits: f64) -> impl Strategy<Value = Try> {
+    let other = if free { 0..100_u8 } else { 50..51 };
+    (0..NAMES, 0..ATTEMPTS, other, ttl(), proptest::option::weighted(waits, wait())).prop_map(
+        move |(name, attempt, other, ttl, wait)| {
             // An attempt's rank is its own: it doesn't change between asks.
             let priority = [0, 0, 0, 0, 1, 1, -1][attempt];
             let wait = wait.map(|wait| Wait { priority, ..wait });
-            Try { name, attempt, ttl, grace: Duration::from_millis(100), wait }
+            let kind = kind(mix, attempt, other);
+            Try { name, attempt, kind, ttl, grace: Duration::from_millis(100), wait }
         },
     )
 }

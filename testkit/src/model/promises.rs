@@ -1,28 +1,29 @@
 //! The promises as an oracle, written from the contract and not from the code.
 //!
 //! It keeps for each lock who must hold it, who must be alive in its queue and which attempts are
-//! barred, and judges each answer and each view: one holder (O1), fences that grow (O2), one tenure
+//! barred, and judges each answer and each view: one holder, or those who may share (O1), fences that grow (O2), one tenure
 //! per attempt (O3), nothing kept for nobody (O4), a free lock with a live waiter is handed over at
 //! the next request that sees it, to the one who came first (O5), and nobody touches another's
-//! tenure (O7). Where the contract leaves a choice it allows either: the place of a waiter that was
+//! tenure (O7). Readers never beside a writer, and by phases; permits never beyond their number, and
+//! by arrival. Where the contract leaves a choice it allows either: the place of a waiter that was
 //! dead and spoke again, and how long an ended attempt is barred beyond the first minute.
 
 use std::time::Duration;
 
 use leasehold::LostReason;
-use leasehold::lock::MAX_FENCE;
-use leasehold::store::{Answer, Evicted, How, Released, Renewal, Wait};
+use leasehold::store::{Answer, Evicted, How, Kind, Released, Renewal};
 use leasehold::sys::{BootTime, Moment};
 
+use super::ledger::{Caller, Lock, Tenure, Verdict};
 use super::op::{ATTEMPTS, NAMES};
 use super::rules::GRACE;
-use super::subject::{Outcome, Seen, SeenHolder, who};
+use super::subject::{Outcome, Seen, who};
 use super::{Op, Try};
 
-type Judged = Result<(), String>;
+pub(super) type Judged = Result<(), String>;
 
 /// An ended or evicted attempt is refused at least this long.
-const BARRED: Duration = Duration::from_secs(60);
+pub(super) const BARRED: Duration = Duration::from_secs(60);
 
 /// The oracle of one history.
 #[derive(Debug)]
@@ -32,48 +33,6 @@ pub struct Promises {
     locks: [Lock; NAMES],
 }
 
-#[derive(Debug, Default)]
-struct Lock {
-    holder: Option<Tenure>,
-    live: Vec<Waiter>,
-    /// Waiters that fell silent for too long: forgotten, or still known at the place they had.
-    silent: Vec<Waiter>,
-    last_fence: u64,
-    /// Whose tenure the last one was.
-    last: Option<usize>,
-    bars: [Bar; ATTEMPTS],
-}
-
-#[derive(Clone, PartialEq, Eq, Debug)]
-struct Tenure {
-    attempt: usize,
-    fence: u64,
-    until: BootTime,
-    claimed: bool,
-}
-
-#[derive(Clone, Debug)]
-struct Waiter {
-    attempt: usize,
-    priority: i32,
-    /// Its place lies between these; they differ for one that was silent too long.
-    earliest: u64,
-    latest: u64,
-    alive_until: BootTime,
-    claim: Duration,
-}
-
-/// Until when an attempt may not hold.
-#[derive(Clone, Copy, Debug, Default)]
-struct Bar {
-    /// It was cancelled or evicted: barred until then, and free after.
-    until: BootTime,
-    /// Its tenure was ended from outside: it is told so until then.
-    revoked: BootTime,
-    /// Its tenure ran out: barred for a minute from then, and perhaps longer.
-    ended: Option<BootTime>,
-}
-
 macro_rules! demand {
     ($holds:expr, $($broken:tt)+) => {
         if !$holds {
@@ -81,6 +40,8 @@ macro_rules! demand {
         }
     };
 }
+
+pub(super) use demand;
 
 impl Promises {
     /// An oracle that starts at `at`, with nothing held.
@@ -115,13 +76,12 @@ impl Promises {
             (Op::Ask(tries, How::AllOrNothing), Outcome::Answers(answers)) => {
                 self.together(tries, answers, seen)?;
             }
-            (Op::Renew { name, attempt, ttl }, Outcome::Renewal(answer)) => {
-                self.renew(*name, *attempt, *ttl, answer)?;
+            (Op::Renew { name, attempt, kind, ttl }, Outcome::Renewal(answer)) => {
+                self.renew(*name, (*attempt, *kind), *ttl, answer)?;
                 self.maybe_hand_over(*name, seen)?;
             }
             (Op::Release { name, attempt, tomb }, Outcome::Released(answer)) => {
-                self.release(*name, *attempt, *tomb, *answer)?;
-                self.hand_over(*name, seen)?;
+                self.release(*name, *attempt, *tomb, *answer, seen)?;
             }
             (Op::Evict { name, fence }, Outcome::Evicted(answer)) => {
                 self.evict(*name, *fence, answer, seen)?;
@@ -137,54 +97,71 @@ impl Promises {
     }
 
     fn ask(&mut self, one: &Try, answer: &Answer, seen: &[Seen]) -> Judged {
-        let (now, name, attempt) = (self.at.now, one.name, one.attempt);
-        let bar = self.locks[name].bars[attempt];
+        let (at, attempt, seen) = (self.at, one.attempt, &seen[one.name]);
+        let lock = &mut self.locks[one.name];
         if *answer == Answer::Cancelled {
-            demand!(bar.may(now), "attempt {attempt} was cancelled by nobody");
-            return self.hand_over(name, seen);
+            demand!(lock.bars[attempt].may(at.now), "attempt {attempt} was cancelled by nobody");
+            return lock.settle(None, seen, &at).map(drop);
         }
-        demand!(!bar.must(now), "attempt {attempt} is barred and yet was answered");
-        let lock = &mut self.locks[name];
-        if let Some(tenure) = lock.holder.as_mut().filter(|tenure| tenure.attempt == attempt) {
-            let Answer::Granted { fence, stored_for } = answer else {
-                return Err(format!("attempt {attempt} holds the lock already"));
-            };
-            demand!(*fence == tenure.fence, "one tenure, one fence: {}, now {fence}", tenure.fence);
-            demand!(*stored_for >= one.ttl, "stored for less than its ttl");
-            tenure.until = tenure.until.max(now + one.ttl + one.grace);
-            tenure.claimed = false;
+        demand!(!lock.bars[attempt].must(at.now), "attempt {attempt} is barred, yet was answered");
+        if let Some(own) = lock.tenure(attempt).cloned() {
+            if own.kind != Kind::Exclusive {
+                lock.settle(None, seen, &at)?;
+            }
+            return again(lock, &own, one, answer, seen, &at);
+        }
+        if let Some(waits) = lock.waits(attempt).filter(|kind| *kind != one.kind) {
+            let misfit = matches!(answer, Answer::Misfit { .. });
+            let odd = lock.holders.iter().any(|tenure| !tenure.kind.fits(one.kind));
+            let left = !odd || !seen.queue.iter().any(|(other, _)| *other == attempt);
+            if *answer == (Answer::Misfit { used: waits }) && left {
+                lock.forget(attempt);
+                return lock.settle(None, seen, &at).map(drop);
+            }
+            demand!(
+                misfit || one.wait.is_none(),
+                "it waits for {waits:?}, and asked for something else"
+            );
+        }
+        let granted = matches!(answer, Answer::Granted { .. });
+        let caller = Caller { attempt, kind: one.kind, granted };
+        let verdict = lock.settle(Some(caller), seen, &at)?;
+        if let Answer::Misfit { used } = answer {
+            let silent = lock.silent.iter().any(|it| it.attempt == attempt && it.kind == *used);
+            let held = lock.holders.iter().any(|held| held.kind.fits(*used));
+            demand!(silent || (held && !used.fits(one.kind)), "nothing is {used:?}");
+            if silent {
+                lock.forget(attempt);
+                lock.settle(None, seen, &at)?;
+            }
             return Ok(());
         }
-        if lock.holder.is_none() {
-            let first = lock.candidates();
-            let granted = matches!(answer, Answer::Granted { .. });
-            let own = first.is_empty() || first.contains(&attempt);
-            let others = first.iter().any(|other| *other != attempt);
-            if own && (granted || !others) {
-                let Answer::Granted { fence, stored_for } = answer else {
-                    return Err("the lock is free and nobody is before it".to_owned());
-                };
-                demand!(*stored_for >= one.ttl, "stored for less than its ttl");
-                lock.forget(attempt);
-                let until = now + one.ttl + one.grace;
-                lock.climb(*fence, self.at.wall_us)?;
-                lock.holder = Some(Tenure { attempt, fence: *fence, until, claimed: false });
-                lock.last = Some(attempt);
-                return Ok(());
-            }
-            self.hand_over(name, seen)?;
+        if let Some(other) = lock.holders.iter().find(|held| !held.kind.fits(one.kind)) {
+            return Err(format!("is {:?}, and was asked for as {:?}", other.kind, one.kind));
         }
-        self.taken(one, answer)
+        demand!(verdict != Verdict::Must || granted, "nobody is before it, and it fits");
+        demand!(verdict != Verdict::No || !granted, "granted out of its turn");
+        let Answer::Granted { fence, stored_for } = answer else {
+            return self.taken(one, answer);
+        };
+        demand!(*stored_for >= one.ttl, "stored for less than its ttl");
+        lock.forget(attempt);
+        let until = at.now + one.ttl + one.grace;
+        lock.begin(attempt, one.kind, *fence, until, false, &at)?;
+        lock.settle(None, seen, &at).map(drop)
     }
 
-    /// The answer where another holds the lock.
+    /// The answer where others hold the lock.
     fn taken(&mut self, one: &Try, answer: &Answer) -> Judged {
         let now = self.at.now;
         let lock = &mut self.locks[one.name];
-        let Some(tenure) = &lock.holder else {
-            return Err("free with a live waiter, and not handed over".to_owned());
+        let ends = lock.holders.iter().map(|tenure| tenure.until);
+        let end = match lock.holders.first().map(|tenure| tenure.kind) {
+            None => return Err("free with a live waiter, and not handed over".to_owned()),
+            Some(Kind::Permits { .. }) => ends.min(),
+            Some(_) => ends.max(),
         };
-        let left = tenure.until.since(now);
+        let left = end.unwrap_or_default().since(now);
         let Some(wait) = one.wait else {
             let Answer::Busy { holder: Some(shown) } = answer else {
                 return Err("held by another, so busy".to_owned());
@@ -207,7 +184,7 @@ impl Promises {
                 demand!(*look_again_in <= wait.heartbeat, "it would be dead by then");
                 self.arrivals += 1;
                 let lock = &mut self.locks[one.name];
-                lock.queue(one.attempt, &wait, self.arrivals, now);
+                lock.queue((one.attempt, one.kind), &wait, self.arrivals, now);
                 let own = lock.live.iter().find(|waiter| waiter.attempt == one.attempt);
                 let own = own.ok_or("not in the queue")?;
                 let mut rest = lock.live.iter().filter(|waiter| waiter.attempt != one.attempt);
@@ -237,17 +214,29 @@ impl Promises {
         demand!(granted == 0, "{granted} of {} were granted", tries.len());
         let mut reason = twice;
         for (one, answer) in tries.iter().zip(answers) {
+            self.maybe_hand_over(one.name, seen)?;
+            let at = self.at;
             let lock = &self.locks[one.name];
-            let barred = lock.bars[one.attempt].may(self.at.now);
-            let before = lock.candidates().iter().any(|other| *other != one.attempt);
-            reason |= barred
-                || match &lock.holder {
-                    Some(tenure) => tenure.attempt != one.attempt,
-                    None => before,
-                };
+            let waits = lock.live.iter().chain(&lock.silent).find(|it| it.attempt == one.attempt);
+            let waits = waits.map(|waiter| waiter.kind);
+            if let Answer::Misfit { used } = answer
+                && waits == Some(*used)
+            {
+                demand!(*used != one.kind, "it waits for the very same");
+                reason = true;
+                continue;
+            }
+            let own = lock.tenure(one.attempt).map(|tenure| tenure.kind);
+            let barred = lock.bars[one.attempt].may(at.now);
+            let held = lock.holders.iter().any(|tenure| tenure.attempt != one.attempt);
+            let waits = lock.live.iter().any(|waiter| waiter.attempt != one.attempt);
+            let misfit = lock.holders.iter().any(|tenure| !tenure.kind.fits(one.kind))
+                || own.is_some_and(|own| own != one.kind);
+            reason |= barred || held || waits || misfit;
             match answer {
                 Answer::Busy { .. } => {}
                 Answer::Cancelled => demand!(barred, "attempt {} is not barred", one.attempt),
+                Answer::Misfit { .. } => demand!(misfit, "{:?} fits", one.kind),
                 _ => return Err("neither granted nor refused".to_owned()),
             }
         }
@@ -255,28 +244,38 @@ impl Promises {
         Ok(())
     }
 
-    fn renew(&mut self, name: usize, attempt: usize, ttl: Duration, answer: &Renewal) -> Judged {
+    fn renew(
+        &mut self,
+        name: usize,
+        (attempt, kind): (usize, Kind),
+        ttl: Duration,
+        answer: &Renewal,
+    ) -> Judged {
         let now = self.at.now;
         let lock = &mut self.locks[name];
         let bar = lock.bars[attempt];
-        match (&mut lock.holder, answer) {
-            (Some(tenure), Renewal::Renewed { stored_for }) if tenure.attempt == attempt => {
+        let own = lock.holders.iter_mut().find(|tenure| tenure.attempt == attempt);
+        match (own, answer) {
+            (Some(tenure), Renewal::Renewed { stored_for }) => {
                 demand!(*stored_for >= ttl, "stored for less than its ttl");
                 tenure.until = tenure.until.max(now + ttl + GRACE);
                 tenure.claimed = false;
             }
-            (Some(tenure), Renewal::Gone(_)) if tenure.attempt == attempt => {
+            (Some(_), Renewal::Gone(_)) => {
                 return Err("a live tenure was not renewed".to_owned());
             }
-            (_, Renewal::Renewed { .. }) => {
+            (None, Renewal::Renewed { .. }) => {
                 return Err("renewed what it does not hold".to_owned());
             }
-            (other, Renewal::Gone(reason)) => {
-                let taken = other.is_some();
+            (None, Renewal::Gone(reason)) => {
+                let written = lock.holders.iter().any(|held| held.kind == Kind::Exclusive);
+                let taken = written || (kind == Kind::Exclusive && !lock.holders.is_empty());
                 let fits = match reason {
                     LostReason::Revoked => bar.revoked > BootTime::default(),
                     // Also where the other's tenure has run out since.
-                    LostReason::Superseded => lock.last != Some(attempt) && bar.revoked <= now,
+                    LostReason::Superseded => {
+                        (lock.last != Some(attempt) || lock.shared) && bar.revoked <= now
+                    }
                     LostReason::Expired => !taken && bar.revoked <= now,
                     _ => false,
                 };
@@ -292,43 +291,50 @@ impl Promises {
         attempt: usize,
         tomb: Option<Duration>,
         answer: Released,
+        seen: &[Seen],
     ) -> Judged {
-        let now = self.at.now;
+        let at = self.at;
         let lock = &mut self.locks[name];
         if let Some(span) = tomb {
             let bar = &mut lock.bars[attempt];
-            bar.until = bar.until.max(now + span);
+            bar.until = bar.until.max(at.now + span);
         }
-        let held = lock.holder.as_ref().is_some_and(|tenure| tenure.attempt == attempt);
+        let held = lock.tenure(attempt).map(|tenure| tenure.kind);
         let live = lock.live.iter().any(|waiter| waiter.attempt == attempt);
         let silent = lock.silent.iter().any(|waiter| waiter.attempt == attempt);
         let fits = match answer {
-            Released::Released => held,
-            Released::LeftQueue => !held && (live || silent),
-            Released::NotHeld => !held && !live,
+            Released::Released => held.is_some(),
+            Released::LeftQueue => held.is_none() && (live || silent),
+            Released::NotHeld => held.is_none() && !live,
         };
-        demand!(fits, "held {held}, waited {live}, and was answered {answer:?}");
+        demand!(fits, "held {held:?}, waited {live}, and was answered {answer:?}");
         lock.forget(attempt);
-        if held {
-            lock.holder = None;
+        if held.is_some() {
+            lock.holders.retain(|tenure| tenure.attempt != attempt);
+            lock.ended = held;
         }
-        Ok(())
+        lock.settle(None, &seen[name], &at).map(drop)
     }
 
     fn evict(&mut self, name: usize, demanded: bool, answer: &Evicted, seen: &[Seen]) -> Judged {
-        let now = self.at.now;
+        let at = self.at;
         let lock = &mut self.locks[name];
-        let tenure = lock.holder.clone().filter(|held| !demanded || held.fence == lock.last_fence);
-        match (tenure, answer) {
-            (Some(tenure), Evicted::Evicted { fence, profile }) => {
-                demand!(*fence == tenure.fence, "another fence than the holder's");
-                demand!(who(profile) == tenure.attempt, "another's profile");
-                let bar = &mut lock.bars[tenure.attempt];
-                bar.until = bar.until.max(now + BARRED);
-                bar.revoked = bar.revoked.max(now + BARRED);
-                lock.holder = None;
+        let picked = |held: &Tenure| !demanded || held.fence == lock.last_fence;
+        let (gone, kept) = lock.holders.iter().cloned().partition::<Vec<_>, _>(picked);
+        match (gone.last().map(|tenure| tenure.kind), answer) {
+            (Some(kind), Evicted::Evicted { fence, profile }) => {
+                let named = gone.iter().find(|tenure| tenure.attempt == who(profile));
+                let named = named.ok_or("another's profile")?;
+                demand!(*fence == named.fence, "another fence than the holder's");
+                for tenure in &gone {
+                    let bar = &mut lock.bars[tenure.attempt];
+                    bar.until = bar.until.max(at.now + BARRED);
+                    bar.revoked = bar.revoked.max(at.now + BARRED);
+                }
+                lock.holders = kept;
+                lock.ended = Some(kind);
                 lock.last_fence += 1;
-                self.hand_over(name, seen)
+                lock.settle(None, &seen[name], &at).map(drop)
             }
             (None, Evicted::NotHeld) => self.maybe_hand_over(name, seen),
             (Some(_), Evicted::NotHeld) => Err("a held lock was not evicted".to_owned()),
@@ -336,149 +342,69 @@ impl Promises {
         }
     }
 
-    /// A lock that is free while somebody lives in its queue must be handed over now.
-    fn hand_over(&mut self, name: usize, seen: &[Seen]) -> Judged {
-        let lock = &mut self.locks[name];
-        let first = lock.candidates();
-        if lock.holder.is_some() || first.is_empty() {
-            return Ok(());
-        }
-        let Some(shown) = &seen[name].holder else {
-            return Err(format!("lock {name} is free and one of {first:?} waits: a lost wake-up"));
-        };
-        demand!(
-            first.contains(&shown.attempt),
-            "lock {name} went to {}, before {first:?}",
-            shown.attempt
-        );
-        lock.grant(shown, &self.at)
-    }
-
     /// A request that need not hand over, and may.
     fn maybe_hand_over(&mut self, name: usize, seen: &[Seen]) -> Judged {
-        let lock = &self.locks[name];
-        let newer = |shown: &&SeenHolder| shown.fence > lock.last_fence;
-        let done = seen[name].holder.as_ref().filter(newer).is_some();
-        if done { self.hand_over(name, seen) } else { Ok(()) }
+        let lock = &mut self.locks[name];
+        let done = (0..ATTEMPTS).any(|attempt| lock.is_new(attempt, &seen[name]));
+        if done { lock.settle(None, &seen[name], &self.at).map(drop) } else { Ok(()) }
     }
 }
 
-impl Lock {
-    /// What time alone does.
-    fn expire(&mut self, now: BootTime) {
-        if let Some(tenure) = self.holder.take_if(|tenure| tenure.until <= now) {
-            self.bars[tenure.attempt].ended = Some(tenure.until);
+/// The answer to an attempt that holds the lock already.
+fn again(
+    lock: &mut Lock,
+    own: &Tenure,
+    one: &Try,
+    answer: &Answer,
+    seen: &Seen,
+    at: &Moment,
+) -> Judged {
+    let attempt = own.attempt;
+    let (asked, alone) = (one.kind, lock.holders.len() == 1);
+    let changes = own.kind != asked;
+    let fence = match (own.kind, asked, answer) {
+        (Kind::Shared, Kind::Exclusive, Answer::Deadlock { .. }) => {
+            demand!(!alone, "the only reader may write");
+            return Ok(());
         }
-        let (live, dead) = std::mem::take(&mut self.live)
-            .into_iter()
-            .partition::<Vec<_>, _>(|waiter| waiter.alive_until > now);
-        self.live = live;
-        self.silent.extend(dead);
-    }
-
-    /// Who may be next: the live waiters that no other is certainly before.
-    fn candidates(&self) -> Vec<usize> {
-        let first = |one: &&Waiter| !self.live.iter().any(|other| other.before(one));
-        self.live.iter().filter(first).map(|waiter| waiter.attempt).collect()
-    }
-
-    fn forget(&mut self, attempt: usize) {
-        self.live.retain(|waiter| waiter.attempt != attempt);
-        self.silent.retain(|waiter| waiter.attempt != attempt);
-    }
-
-    fn queue(&mut self, attempt: usize, wait: &Wait, arrival: u64, now: BootTime) {
-        let alive_until = now + wait.alive_for;
-        if let Some(known) = self.live.iter_mut().find(|waiter| waiter.attempt == attempt) {
-            known.alive_until = alive_until;
-            known.claim = wait.claim;
-            return;
+        (used, _, Answer::Misfit { used: said }) => {
+            let kin = used.fits(asked) && !matches!(used, Kind::Permits { .. });
+            demand!(changes && !kin && *said == used, "holds {used:?}");
+            return Ok(());
         }
-        let old = self.silent.iter().find(|waiter| waiter.attempt == attempt);
-        let earliest = old.map_or(arrival, |waiter| waiter.earliest);
-        self.forget(attempt);
-        self.live.push(Waiter {
-            attempt,
-            priority: wait.priority,
-            earliest,
-            latest: arrival,
-            alive_until,
-            claim: wait.claim,
-        });
-    }
-
-    fn grant(&mut self, shown: &SeenHolder, at: &Moment) -> Judged {
-        let claim = self.live.iter().find(|waiter| waiter.attempt == shown.attempt);
-        let claim = claim.ok_or("granted to nobody who waits")?.claim;
-        self.forget(shown.attempt);
-        self.climb(shown.fence, at.wall_us)?;
-        self.last = Some(shown.attempt);
-        self.holder = Some(Tenure {
-            attempt: shown.attempt,
-            fence: shown.fence,
-            until: at.now + claim,
-            claimed: true,
-        });
-        Ok(())
-    }
-
-    fn climb(&mut self, fence: u64, wall_us: u64) -> Judged {
-        demand!(fence > self.last_fence, "fence {fence} after {}", self.last_fence);
-        demand!(fence >= wall_us, "fence {fence} is below the wall clock, {wall_us}");
-        demand!(fence <= MAX_FENCE, "fence {fence} is beyond 2^53-1");
-        self.last_fence = fence;
-        Ok(())
-    }
-
-    /// Whether what is seen is what must be.
-    fn agrees(&self, seen: &Seen, now: BootTime) -> Judged {
-        let held = self.holder.as_ref().map(|tenure| SeenHolder {
-            attempt: tenure.attempt,
-            fence: tenure.fence,
-            stored: tenure.until.since(now),
-            claimed: tenure.claimed,
-        });
-        demand!(held == seen.holder, "held by {:?}, not {held:?}", seen.holder);
-        demand!(
-            self.live.len() == seen.queue.len(),
-            "waiting are {:?}, not {:?}",
-            seen.queue,
-            self.live
-        );
-        let mut before: Vec<&Waiter> = Vec::new();
-        for (attempt, alive_for) in &seen.queue {
-            let own = self.live.iter().find(|waiter| waiter.attempt == *attempt);
-            let own = own.ok_or_else(|| format!("attempt {attempt} should not wait"))?;
-            let left = own.alive_until.since(now);
-            demand!(
-                left == *alive_for,
-                "attempt {attempt} is alive for {alive_for:?}, not {left:?}"
-            );
-            let overtook = before.iter().find(|other| own.before(other));
-            demand!(overtook.is_none(), "attempt {attempt} stands behind {overtook:?}");
-            before.push(own);
+        (Kind::Shared, Kind::Exclusive, Answer::Granted { fence, .. }) => {
+            demand!(alone, "a reader writes among others");
+            lock.climb(*fence, at.wall_us)?;
+            *fence
         }
-        Ok(())
+        (Kind::Exclusive, Kind::Shared, Answer::Granted { fence, .. }) if *fence == own.fence => {
+            *fence
+        }
+        (_, _, Answer::Granted { fence, .. }) if !changes => {
+            demand!(*fence == own.fence, "one tenure, one fence: {}, now {fence}", own.fence);
+            *fence
+        }
+        _ => return Err(format!("attempt {attempt} holds {own:?} already")),
+    };
+    let Answer::Granted { stored_for, .. } = answer else { return Ok(()) };
+    demand!(*stored_for >= one.ttl, "stored for less than its ttl");
+    for tenure in lock.holders.iter_mut().filter(|tenure| tenure.attempt == attempt) {
+        tenure.until = tenure.until.max(at.now + one.ttl + one.grace);
+        tenure.claimed = false;
+        tenure.kind = asked;
+        tenure.fence = fence;
     }
-}
-
-impl Waiter {
-    /// Whether it certainly goes before `other`.
-    fn before(&self, other: &Self) -> bool {
-        match other.priority.cmp(&self.priority) {
-            std::cmp::Ordering::Less => true,
-            std::cmp::Ordering::Equal => self.latest < other.earliest,
-            std::cmp::Ordering::Greater => false,
+    if (own.kind, asked) == (Kind::Exclusive, Kind::Shared) {
+        // The writer's phase has ended: the readers that waited are granted, though writers wait.
+        let waiting: Vec<usize> = lock
+            .live
+            .iter()
+            .filter(|waiter| waiter.kind == Kind::Shared)
+            .map(|waiter| waiter.attempt)
+            .collect();
+        for reader in waiting {
+            lock.grant(reader, seen, at)?;
         }
     }
-}
-
-impl Bar {
-    fn must(&self, now: BootTime) -> bool {
-        self.until > now || self.ended.is_some_and(|ended| ended + BARRED > now)
-    }
-
-    fn may(&self, now: BootTime) -> bool {
-        self.until > now || self.ended.is_some()
-    }
+    Ok(())
 }

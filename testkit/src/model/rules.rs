@@ -2,7 +2,7 @@
 
 use leasehold::lock::{self, Book, HandOff};
 use leasehold::store::memory::Locks;
-use leasehold::store::{Ask, Cancel, Evict, Hold, HolderView, LockView, WaiterView};
+use leasehold::store::{Ask, Cancel, Evict, Hold, Kind, LockView};
 use leasehold::sys::{BootTime, Moment};
 
 use super::subject::{Outcome, Seen, Subject, ask_of, name_of, refused, seen, token_of};
@@ -35,15 +35,15 @@ impl Subject for Rules {
                     Err(error) => refused(&error),
                 }
             }
-            Op::Renew { name, attempt, ttl } => {
-                let hold = hold_of(*name, *attempt, *ttl);
+            Op::Renew { name, attempt, kind, ttl } => {
+                let hold = hold_of(*name, *attempt, *kind, *ttl);
                 match lock::renew_many(locks, &[hold], at) {
                     Ok(answers) => Outcome::Renewal(answers[0]),
                     Err(error) => refused(&error),
                 }
             }
             Op::Release { name, attempt, tomb } => {
-                let hold = hold_of(*name, *attempt, std::time::Duration::ZERO);
+                let hold = hold_of(*name, *attempt, Kind::Exclusive, std::time::Duration::ZERO);
                 let cancel = tomb.map_or(Cancel::No, Cancel::Tombstone);
                 match lock::release_many(locks, &[hold], cancel, at, &mut told) {
                     Ok(answers) => Outcome::Released(answers[0]),
@@ -52,8 +52,8 @@ impl Subject for Rules {
             }
             Op::Evict { name, .. } => {
                 let why = Evict { why: "history".to_owned(), fence };
-                match lock::evict(&mut locks.rows(&name_of(*name)), &why, at) {
-                    Ok((evicted, _)) => Outcome::Evicted(evicted),
+                match lock::evict(&mut locks.rows(&name_of(*name)), &why, at, &mut told) {
+                    Ok(evicted) => Outcome::Evicted(evicted),
                     Err(error) => refused(&error),
                 }
             }
@@ -71,13 +71,9 @@ impl Subject for Rules {
 
     fn see(&mut self, name: usize) -> Seen {
         let (name, now) = (name_of(name), self.at.now);
-        let (tenure, queue) = self.locks.look(&name, now);
-        seen(&LockView {
-            holder: tenure.map(|tenure| HolderView::of(tenure, now)),
-            waiting: queue.len() as u64,
-            queue: queue.into_iter().map(|waiter| WaiterView::of(waiter, now)).collect(),
-            name: name.clone(),
-        })
+        let (tenures, queue) = self.locks.look(&name, now);
+        let (holding, waiting) = (tenures.len() as u64, queue.len() as u64);
+        seen(&LockView::of(&name, now, (tenures, holding), (queue, waiting)))
     }
 
     fn moment(&self) -> Moment {
@@ -85,8 +81,8 @@ impl Subject for Rules {
     }
 }
 
-pub(super) fn hold_of(name: usize, attempt: usize, ttl: std::time::Duration) -> Hold {
-    let ask = ask_of(&Try { name, attempt, ttl, grace: GRACE, wait: None });
+pub(super) fn hold_of(name: usize, attempt: usize, kind: Kind, ttl: std::time::Duration) -> Hold {
+    let ask = ask_of(&Try { name, attempt, kind, ttl, grace: GRACE, wait: None });
     debug_assert_eq!(ask.token, token_of(name, attempt));
     Hold::of(&ask)
 }

@@ -30,8 +30,8 @@ pub enum Outcome {
 /// One lock as it can be seen.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Seen {
-    /// Who holds it.
-    pub holder: Option<SeenHolder>,
+    /// Who holds it, in order of their attempts.
+    pub holders: Vec<SeenHolder>,
     /// Who waits, first in line first, and how long each is still alive.
     pub queue: Vec<(usize, Duration)>,
 }
@@ -41,6 +41,8 @@ pub struct Seen {
 pub struct SeenHolder {
     /// The attempt.
     pub attempt: usize,
+    /// How it holds the lock.
+    pub kind: Kind,
     /// Its fence.
     pub fence: u64,
     /// What is left of it in the store.
@@ -107,7 +109,7 @@ pub(super) fn token_of(name: usize, attempt: usize) -> Token {
 pub fn ask_of(one: &Try) -> Ask {
     Ask {
         name: name_of(one.name),
-        kind: Kind::Exclusive,
+        kind: one.kind,
         token: token_of(one.name, one.attempt),
         ttl: one.ttl,
         grace: one.grace,
@@ -128,13 +130,21 @@ pub(super) fn refused(error: &Error) -> Outcome {
 }
 
 pub(super) fn seen(view: &LockView) -> Seen {
-    Seen {
-        holder: view.holder.as_ref().map(|holder| SeenHolder {
+    let mut holders: Vec<SeenHolder> = view
+        .holder
+        .iter()
+        .chain(&view.others)
+        .map(|holder| SeenHolder {
             attempt: who(&holder.profile),
+            kind: holder.kind,
             fence: holder.fence,
             stored: holder.stored,
             claimed: holder.claimed,
-        }),
+        })
+        .collect();
+    holders.sort_by_key(|holder| holder.attempt);
+    Seen {
+        holders,
         queue: view.queue.iter().map(|waiter| (who(&waiter.profile), waiter.alive_for)).collect(),
     }
 }

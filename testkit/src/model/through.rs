@@ -4,7 +4,7 @@ use std::future::Future;
 use std::pin::pin;
 use std::time::Duration;
 
-use leasehold::store::{Ask, Cancel, Evict, Query};
+use leasehold::store::{Ask, Cancel, Evict, Kind, Query};
 use leasehold::sys::Moment;
 
 use super::Op;
@@ -48,15 +48,15 @@ impl Subject for Through<'_> {
                     Err(error) => refused(&error),
                 }
             }
-            Op::Renew { name, attempt, ttl } => {
-                match self.drive(store.renew(&[hold_of(*name, *attempt, *ttl)])) {
+            Op::Renew { name, attempt, kind, ttl } => {
+                match self.drive(store.renew(&[hold_of(*name, *attempt, *kind, *ttl)])) {
                     Ok(answers) => Outcome::Renewal(answers[0]),
                     Err(error) => refused(&error),
                 }
             }
             Op::Release { name, attempt, tomb } => {
                 let cancel = tomb.map_or(Cancel::No, Cancel::Tombstone);
-                let hold = hold_of(*name, *attempt, Duration::ZERO);
+                let hold = hold_of(*name, *attempt, Kind::Exclusive, Duration::ZERO);
                 match self.drive(store.release(&[hold], cancel)) {
                     Ok(answers) => Outcome::Released(answers[0]),
                     Err(error) => refused(&error),

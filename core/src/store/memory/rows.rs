@@ -4,12 +4,13 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::Bound;
 
-use crate::lock::{Book, Rows, Tenure, Tomb, Waiter};
+use crate::lock::{Book, Head, Rows, Sum, Tenure, Tomb, Waiter};
+use crate::store::Kind;
 use crate::sys::{BootTime, Token};
 use crate::{Error, Name, Result};
 
-/// Where a waiter stands: larger priority first, then arrival.
-type Place = (i64, u64);
+/// Where a waiter stands: readers last, larger priority first, then arrival.
+type Place = (bool, i64, u64);
 
 /// All locks of one memory store. Also the state that property tests run the rules over.
 #[derive(Default, Debug)]
@@ -23,7 +24,11 @@ pub struct Locks {
 
 #[derive(Default, Debug)]
 struct Lock {
-    holder: Option<Tenure>,
+    /// The one tenure of a lock that is held exclusively: apart from the others, for a map of one
+    /// costs an allocation with each grant.
+    alone: Option<Tenure>,
+    /// Those of a lock that several may hold.
+    shared: BTreeMap<Token, Tenure>,
     queue: BTreeMap<Place, Waiter>,
     places: HashMap<Token, Place>,
 }
@@ -45,28 +50,30 @@ impl Locks {
             .map(|(name, _)| name)
             .take_while(move |name| name.as_str().starts_with(prefix))
             .filter(move |name| {
-                let (tenure, queue) = self.look(name, now);
-                tenure.is_some() || !queue.is_empty()
+                let (tenures, queue) = self.look(name, now);
+                !tenures.is_empty() || !queue.is_empty()
             })
     }
 
-    /// The live part of a lock: tenure, and the queue in order.
+    /// The live part of a lock: tenures, and the queue in order.
     #[must_use]
-    pub fn look(&self, name: &Name, now: BootTime) -> (Option<&Tenure>, Vec<&Waiter>) {
+    pub fn look(&self, name: &Name, now: BootTime) -> (Vec<&Tenure>, Vec<&Waiter>) {
         match self.locks.get(name) {
-            None => (None, Vec::new()),
+            None => (Vec::new(), Vec::new()),
             Some(lock) => (
-                lock.holder.as_ref().filter(|tenure| tenure.until > now),
+                lock.tenures().filter(|tenure| tenure.until > now).collect(),
                 lock.queue.values().filter(|waiter| waiter.alive_until > now).collect(),
             ),
         }
     }
 
-    /// Rows, queue entries and tombstones that are kept: what a leak would grow.
+    /// Rows of locks and their holders, queue entries and tombstones that are kept: what a leak would
+    /// grow.
     #[must_use]
     pub fn kept(&self) -> (usize, usize, usize) {
         let waiting = self.locks.values().map(|lock| lock.queue.len()).sum();
-        (self.locks.len(), waiting, self.tombs.len())
+        let held = self.locks.values().map(|lock| lock.tenures().count().max(1)).sum();
+        (held, waiting, self.tombs.len())
     }
 }
 
@@ -96,15 +103,24 @@ impl LockRows<'_> {
     }
 
     fn sweep(&mut self) {
-        let idle = self.lock().is_some_and(|lock| lock.holder.is_none() && lock.queue.is_empty());
-        if idle {
+        if self.lock().is_some_and(Lock::is_idle) {
             self.locks.locks.remove(self.name);
         }
     }
 }
 
+impl Lock {
+    fn tenures(&self) -> impl Iterator<Item = &Tenure> {
+        self.alone.iter().chain(self.shared.values())
+    }
+
+    fn is_idle(&self) -> bool {
+        self.alone.is_none() && self.shared.is_empty() && self.queue.is_empty()
+    }
+}
+
 fn place(waiter: &Waiter) -> Place {
-    (-i64::from(waiter.priority), waiter.seq)
+    (waiter.kind == Kind::Shared, -i64::from(waiter.priority), waiter.seq)
 }
 
 impl Rows for LockRows<'_> {
@@ -115,15 +131,61 @@ impl Rows for LockRows<'_> {
     }
 
     fn holder(&mut self) -> Result<Option<Tenure>> {
-        Ok(self.lock().and_then(|lock| lock.holder.clone()))
+        Ok(self.lock().and_then(|lock| lock.tenures().next().cloned()))
     }
 
-    fn set_holder(&mut self, tenure: Option<&Tenure>) -> Result<()> {
-        if tenure.is_some() || self.lock().is_some() {
-            self.lock_mut().holder = tenure.cloned();
-            self.sweep();
+    fn tenure(&mut self, token: &Token) -> Result<Option<Tenure>> {
+        let Some(lock) = self.lock() else { return Ok(None) };
+        let alone = lock.alone.as_ref().filter(|tenure| tenure.token == *token);
+        Ok(alone.or_else(|| lock.shared.get(token)).cloned())
+    }
+
+    fn sum(&mut self) -> Result<Sum> {
+        let mut sum = Sum { first_end: BootTime::NEVER, ..Sum::default() };
+        for tenure in self.lock().into_iter().flat_map(Lock::tenures) {
+            sum.tenures += 1;
+            if let Kind::Permits { count, .. } = tenure.kind {
+                sum.permits += u64::from(count);
+            }
+            sum.first_end = sum.first_end.min(tenure.until);
+            sum.last_end = sum.last_end.max(tenure.until);
+        }
+        Ok(sum)
+    }
+
+    fn set_tenure(&mut self, tenure: &Tenure) -> Result<()> {
+        let lock = self.lock_mut();
+        if tenure.kind == Kind::Exclusive {
+            lock.shared.remove(&tenure.token);
+            lock.alone = Some(tenure.clone());
+        } else {
+            lock.alone.take_if(|alone| alone.token == tenure.token);
+            lock.shared.insert(tenure.token, tenure.clone());
         }
         Ok(())
+    }
+
+    fn remove_tenure(&mut self, token: &Token) -> Result<()> {
+        if let Some(lock) = self.locks.locks.get_mut(self.name) {
+            if lock.alone.take_if(|alone| alone.token == *token).is_none() {
+                lock.shared.remove(token);
+            }
+            if lock.is_idle() {
+                self.locks.locks.remove(self.name);
+            }
+        }
+        Ok(())
+    }
+
+    fn take_expired(&mut self, now: BootTime) -> Result<Vec<Token>> {
+        let Some(lock) = self.locks.locks.get_mut(self.name) else { return Ok(Vec::new()) };
+        let ended = |tenure: &Tenure| tenure.until <= now;
+        let expired: Vec<Token> =
+            lock.tenures().filter(|it| ended(it)).map(|tenure| tenure.token).collect();
+        lock.alone.take_if(|tenure| ended(tenure));
+        lock.shared.retain(|_, tenure| !ended(tenure));
+        self.sweep();
+        Ok(expired)
     }
 
     fn prolong(
@@ -133,19 +195,28 @@ impl Rows for LockRows<'_> {
         told: BootTime,
         now: BootTime,
     ) -> Result<bool> {
-        let lock = self.locks.locks.get_mut(self.name);
-        let live = lock
-            .and_then(|lock| lock.holder.as_mut())
-            .filter(|tenure| tenure.token == *token && tenure.until > now);
-        let Some(tenure) = live else { return Ok(false) };
+        let Some(lock) = self.locks.locks.get_mut(self.name) else { return Ok(false) };
+        let alone = lock.alone.as_mut().filter(|tenure| tenure.token == *token);
+        let own = alone.or_else(|| lock.shared.get_mut(token));
+        let Some(tenure) = own.filter(|tenure| tenure.until > now) else { return Ok(false) };
         tenure.until = tenure.until.max(until);
         tenure.told = tenure.told.max(told);
         tenure.claimed = false;
         Ok(true)
     }
 
-    fn head(&mut self) -> Result<Option<Waiter>> {
-        Ok(self.lock().and_then(|lock| lock.queue.values().next().cloned()))
+    fn head(&mut self) -> Result<Option<Head>> {
+        Ok(self.lock().and_then(|lock| {
+            let (_, waiter) = lock.queue.first_key_value()?;
+            let readers = lock.queue.last_key_value().is_some_and(|((reads, ..), _)| *reads);
+            Some(Head { waiter: waiter.clone(), readers })
+        }))
+    }
+
+    fn readers(&mut self) -> Result<Vec<Waiter>> {
+        let from = (true, i64::MIN, 0);
+        let readers = self.lock().into_iter().flat_map(|lock| lock.queue.range(from..));
+        Ok(readers.map(|(_, waiter)| waiter.clone()).collect())
     }
 
     fn waiter(&mut self, token: &Token) -> Result<Option<Waiter>> {
@@ -181,7 +252,7 @@ impl Rows for LockRows<'_> {
         Ok(live as u64 >= limit)
     }
 
-    fn next_seq(&mut self, _: i32) -> Result<u64> {
+    fn next_seq(&mut self, _: Kind, _: i32) -> Result<u64> {
         self.locks.last_seq += 1;
         Ok(self.locks.last_seq)
     }

@@ -1,15 +1,14 @@
 //! The memory store: the rules under one mutex, and grants told by a direct call after it.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::future::ready;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use super::rows::Locks;
 use crate::lock::{self, Book, Event, HandOff};
 use crate::store::{
-    Answer, Ask, Cancel, Capabilities, Evict, Evicted, FenceSource, Grant, Hold, HolderView, How,
-    Kinds, LockView, Pushed, Query, Released, Renewal, SHOWN, Store, Survives, TtlScope,
-    WaiterView,
+    Answer, Ask, Cancel, Capabilities, Evict, Evicted, FenceSource, Grant, Hold, How, Kinds,
+    LockView, Pushed, Query, Released, Renewal, Store, Survives, TtlScope,
 };
 use crate::sys::{BoxFuture, Clock};
 use crate::{Name, Result};
@@ -46,7 +45,7 @@ impl MemoryStore {
         };
         let capabilities = Capabilities {
             store: "memory",
-            kinds: Kinds { exclusive: true, shared: false, permits: false },
+            kinds: Kinds { exclusive: true, shared: true, permits: true },
             ttl: TtlScope::Lock,
             fence: FenceSource::Clock,
             push: true,
@@ -86,16 +85,18 @@ impl State {
     /// the next waiter's is looked at.
     fn deliverable(
         &mut self,
-        mut hand_offs: Vec<HandOff>,
+        hand_offs: Vec<HandOff>,
         at: Event,
     ) -> Result<Vec<(Arc<dyn Pushed>, Grant)>> {
         let mut grants = Vec::with_capacity(hand_offs.len());
-        while let Some(hand_off) = hand_offs.pop() {
+        let mut due = VecDeque::from(hand_offs);
+        while let Some(hand_off) = due.pop_front() {
             let listener = self.listeners.get(&hand_off.channel).and_then(Weak::upgrade);
             let Some(listener) = listener else {
                 let mut rows = self.locks.rows(&hand_off.name);
-                let (_, next) = lock::release(&mut rows, &hand_off.token, Cancel::No, at)?;
-                hand_offs.extend(next);
+                let mut next = Vec::new();
+                lock::release(&mut rows, &hand_off.token, Cancel::No, at, &mut next)?;
+                due.extend(next);
                 continue;
             };
             grants.push((listener, Grant::of(&hand_off)));
@@ -155,11 +156,8 @@ impl Store for MemoryStore {
     }
 
     fn evict<'a>(&'a self, name: &'a Name, why: &'a Evict) -> BoxFuture<'a, Result<Evicted>> {
-        now(self.step(|locks, at, hand_offs| {
-            let (evicted, hand_off) = lock::evict(&mut locks.rows(name), why, at)?;
-            hand_offs.extend(hand_off);
-            Ok(evicted)
-        }))
+        now(self
+            .step(|locks, at, hand_offs| lock::evict(&mut locks.rows(name), why, at, hand_offs)))
     }
 
     fn subscribe(&self, to: Weak<dyn Pushed>) {
@@ -178,11 +176,7 @@ impl Drop for MemoryStore {
 }
 
 fn view(locks: &Locks, name: &Name, at: Event) -> LockView {
-    let (tenure, queue) = locks.look(name, at.now);
-    LockView {
-        name: name.clone(),
-        holder: tenure.map(|tenure| HolderView::of(tenure, at.now)),
-        waiting: queue.len() as u64,
-        queue: queue.iter().take(SHOWN).map(|waiter| WaiterView::of(waiter, at.now)).collect(),
-    }
+    let (tenures, queue) = locks.look(name, at.now);
+    let (holding, waiting) = (tenures.len() as u64, queue.len() as u64);
+    LockView::of(name, at.now, (tenures, holding), (queue, waiting))
 }

@@ -13,7 +13,7 @@ use super::script::{ASKS, Call, Script, Scripts, waiters_of_both};
 use super::session::{Session, refused};
 use crate::store::{
     Answer, Ask, Cancel, Capabilities, Evict, Evicted, FenceSource, Hold, HolderView, Holding, How,
-    Kinds, LockView, Pushed, Query, Released, Renewal, SHOWN, Store, Survives, TtlScope,
+    Kind, Kinds, LockView, Pushed, Query, Released, Renewal, SHOWN, Store, Survives, TtlScope,
     WaiterView,
 };
 use crate::sys::{BoxFuture, Sys, Token};
@@ -411,11 +411,11 @@ fn view(name: &Name, value: &Value) -> Option<LockView> {
         let fence = if kind == 1 { u64::try_from(fence.int()?).ok()? } else { 0 };
         let profile = if kind == 1 { read(profile) } else { foreigner() };
         let (told, claimed) = (stored.saturating_sub(grace), claimed.int()? == 1);
-        Some(HolderView { fence, told, stored, claimed, profile })
+        Some(HolderView { kind: Kind::Exclusive, fence, told, stored, claimed, profile })
     });
     let queue = queue.chunks_exact(2).map(|pair| {
         let alive_for = Duration::from_millis(u64::try_from(pair[0].int()?).ok()?);
-        Some(WaiterView { alive_for, profile: read(&pair[1]) })
+        Some(WaiterView { kind: Kind::Exclusive, alive_for, profile: read(&pair[1]) })
     });
     Some(LockView {
         name: name.clone(),
@@ -423,6 +423,8 @@ fn view(name: &Name, value: &Value) -> Option<LockView> {
             Some(holder) => Some(holder?),
             None => None,
         },
+        others: Vec::new(),
+        holding: u64::from(kind > 0),
         queue: queue.collect::<Option<_>>()?,
         waiting: u64::try_from(waiting.int()?).ok()?,
     })

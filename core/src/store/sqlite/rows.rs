@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use crate::lock::{Book, Rows, Tenure, Tomb, Waiter};
+use crate::lock::{Book, Head, Rows, Sum, Tenure, Tomb, Waiter};
+use crate::store::Kind;
 use crate::sys::{BootTime, Token};
 use crate::{Error, Name, Owner, Profile};
 
@@ -56,10 +57,10 @@ impl SqlBook<'_> {
     ) -> Result<Vec<Name>> {
         let after = after.map_or(&b""[..], |name| name.as_str().as_bytes());
         let mut statement = self.0.prepare_cached(
-            "SELECT name FROM lock
+            "SELECT name FROM tenure
               WHERE name >= ?1 AND substr(name, 1, ?2) = ?1 AND name > ?3 AND until > ?4
              UNION
-             SELECT name FROM waiter
+             SELECT name FROM waiting
               WHERE name >= ?1 AND substr(name, 1, ?2) = ?1 AND name > ?3 AND alive_until > ?4
              ORDER BY name LIMIT ?5",
         )?;
@@ -79,21 +80,39 @@ impl SqlBook<'_> {
     ) -> Result<(Vec<Waiter>, u64)> {
         let bytes = name.as_str().as_bytes();
         let mut statement = self.0.prepare_cached(
-            "SELECT token, rank, seq, alive_until, claim, channel, owner, profile FROM waiter
-              WHERE name = ?1 AND alive_until > ?2 ORDER BY rank, seq LIMIT ?3",
+            "SELECT token, kind, count, capacity, rank, seq, alive_until, claim, channel, owner,
+                    profile
+               FROM waiting WHERE name = ?1 AND alive_until > ?2
+              ORDER BY reads, rank, seq LIMIT ?3",
         )?;
         let found = statement.query_map(params![bytes, stamp(now), limit as i64], waiter_of)?;
         let waiters = found.collect::<rusqlite::Result<Vec<_>>>()?;
         let count: i64 = self
             .0
-            .prepare_cached("SELECT count(*) FROM waiter WHERE name = ?1 AND alive_until > ?2")?
+            .prepare_cached("SELECT count(*) FROM waiting WHERE name = ?1 AND alive_until > ?2")?
             .query_row(params![bytes, stamp(now)], |row| row.get(0))?;
         Ok((waiters, count.unsigned_abs()))
     }
 
-    /// The tenure of `name` if it is live at `now`.
-    pub(super) fn tenure(&mut self, name: &Name, now: BootTime) -> Result<Option<Tenure>> {
-        Ok(self.rows(name).holder()?.filter(|tenure| tenure.until > now))
+    /// The live tenures of `name`, at most `limit`; and how many there are.
+    pub(super) fn tenures(
+        &self,
+        name: &Name,
+        limit: usize,
+        now: BootTime,
+    ) -> Result<(Vec<Tenure>, u64)> {
+        let bytes = name.as_str().as_bytes();
+        let mut statement = self.0.prepare_cached(
+            "SELECT token, kind, count, capacity, fence, until, told, claimed, owner, profile
+               FROM tenure WHERE name = ?1 AND until > ?2 ORDER BY token LIMIT ?3",
+        )?;
+        let found = statement.query_map(params![bytes, stamp(now), limit as i64], tenure_of)?;
+        let tenures = found.collect::<rusqlite::Result<Vec<_>>>()?;
+        let count: i64 = self
+            .0
+            .prepare_cached("SELECT count(*) FROM tenure WHERE name = ?1 AND until > ?2")?
+            .query_row(params![bytes, stamp(now)], |row| row.get(0))?;
+        Ok((tenures, count.unsigned_abs()))
     }
 }
 
@@ -118,35 +137,73 @@ impl Rows for SqlRows<'_> {
 
     fn holder(&mut self) -> Result<Option<Tenure>> {
         let mut statement = self.connection.prepare_cached(
-            "SELECT token, fence, until, told, claimed, owner, profile FROM lock WHERE name = ?1",
+            "SELECT token, kind, count, capacity, fence, until, told, claimed, owner, profile
+               FROM tenure WHERE name = ?1 ORDER BY token LIMIT 1",
         )?;
         Ok(statement.query_row([self.key()], tenure_of).optional()?)
     }
 
-    fn set_holder(&mut self, tenure: Option<&Tenure>) -> Result<()> {
-        match tenure {
-            None => self
-                .connection
-                .prepare_cached("DELETE FROM lock WHERE name = ?1")?
-                .execute([self.key()])?,
-            Some(tenure) => self
-                .connection
-                .prepare_cached(
-                    "REPLACE INTO lock (name, token, fence, until, told, claimed, owner, profile)
-                     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
-                )?
-                .execute(params![
-                    self.key(),
-                    tenure.token.as_bytes(),
-                    tenure.fence as i64,
-                    stamp(tenure.until),
-                    stamp(tenure.told),
-                    tenure.claimed,
-                    owner_bytes(tenure.owner),
-                    profile_text(&tenure.profile),
-                ])?,
-        };
+    fn tenure(&mut self, token: &Token) -> Result<Option<Tenure>> {
+        let mut statement = self.connection.prepare_cached(
+            "SELECT token, kind, count, capacity, fence, until, told, claimed, owner, profile
+               FROM tenure WHERE name = ?1 AND token = ?2",
+        )?;
+        Ok(statement.query_row(params![self.key(), token.as_bytes()], tenure_of).optional()?)
+    }
+
+    fn sum(&mut self) -> Result<Sum> {
+        let mut statement = self.connection.prepare_cached(
+            "SELECT count(*), ifnull(sum(count), 0), ifnull(min(until), ?2), ifnull(max(until), 0)
+               FROM tenure WHERE name = ?1",
+        )?;
+        Ok(statement.query_row(params![self.key(), stamp(BootTime::NEVER)], |row| {
+            Ok(Sum {
+                tenures: row.get::<_, i64>(0)?.unsigned_abs(),
+                permits: row.get::<_, i64>(1)?.unsigned_abs(),
+                first_end: time(row.get(2)?),
+                last_end: time(row.get(3)?),
+            })
+        })?)
+    }
+
+    fn set_tenure(&mut self, tenure: &Tenure) -> Result<()> {
+        let (kind, count, capacity) = kind_columns(tenure.kind);
+        self.connection
+            .prepare_cached(
+                "REPLACE INTO tenure (name, token, kind, count, capacity, fence, until, told,
+                                      claimed, owner, profile)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+            )?
+            .execute(params![
+                self.key(),
+                tenure.token.as_bytes(),
+                kind,
+                count,
+                capacity,
+                tenure.fence as i64,
+                stamp(tenure.until),
+                stamp(tenure.told),
+                tenure.claimed,
+                owner_bytes(tenure.owner),
+                profile_text(&tenure.profile),
+            ])?;
         Ok(())
+    }
+
+    fn remove_tenure(&mut self, token: &Token) -> Result<()> {
+        self.connection
+            .prepare_cached("DELETE FROM tenure WHERE name = ?1 AND token = ?2")?
+            .execute(params![self.key(), token.as_bytes()])?;
+        Ok(())
+    }
+
+    fn take_expired(&mut self, now: BootTime) -> Result<Vec<Token>> {
+        let mut statement = self
+            .connection
+            .prepare_cached("DELETE FROM tenure WHERE name = ?1 AND until <= ?2 RETURNING token")?;
+        let found = statement
+            .query_map(params![self.key(), stamp(now)], |row| Ok(Token::from_bytes(row.get(0)?)))?;
+        Ok(found.collect::<rusqlite::Result<Vec<_>>>()?)
     }
 
     fn prolong(
@@ -159,7 +216,7 @@ impl Rows for SqlRows<'_> {
         let changed = self
             .connection
             .prepare_cached(
-                "UPDATE lock SET until = max(until, ?3), told = max(told, ?4), claimed = 0
+                "UPDATE tenure SET until = max(until, ?3), told = max(told, ?4), claimed = 0
                   WHERE name = ?1 AND token = ?2 AND until > ?5",
             )?
             .execute(params![
@@ -172,34 +229,52 @@ impl Rows for SqlRows<'_> {
         Ok(changed > 0)
     }
 
-    fn head(&mut self) -> Result<Option<Waiter>> {
+    fn head(&mut self) -> Result<Option<Head>> {
         let mut statement = self.connection.prepare_cached(
-            "SELECT token, rank, seq, alive_until, claim, channel, owner, profile FROM waiter
-              WHERE name = ?1 ORDER BY rank, seq LIMIT 1",
+            "SELECT token, kind, count, capacity, rank, seq, alive_until, claim, channel, owner,
+                    profile, EXISTS (SELECT 1 FROM waiting WHERE name = ?1 AND reads = 1)
+               FROM waiting WHERE name = ?1 ORDER BY reads, rank, seq LIMIT 1",
         )?;
-        Ok(statement.query_row([self.key()], waiter_of).optional()?)
+        let head = |row: &Row<'_>| Ok(Head { waiter: waiter_of(row)?, readers: row.get(11)? });
+        Ok(statement.query_row([self.key()], head).optional()?)
+    }
+
+    fn readers(&mut self) -> Result<Vec<Waiter>> {
+        let mut statement = self.connection.prepare_cached(
+            "SELECT token, kind, count, capacity, rank, seq, alive_until, claim, channel, owner,
+                    profile
+               FROM waiting WHERE name = ?1 AND reads = 1 ORDER BY rank, seq",
+        )?;
+        let found = statement.query_map([self.key()], waiter_of)?;
+        Ok(found.collect::<rusqlite::Result<Vec<_>>>()?)
     }
 
     fn waiter(&mut self, token: &Token) -> Result<Option<Waiter>> {
         let mut statement = self.connection.prepare_cached(
-            "SELECT token, rank, seq, alive_until, claim, channel, owner, profile FROM waiter
-              WHERE token = ?1 AND name = ?2",
+            "SELECT token, kind, count, capacity, rank, seq, alive_until, claim, channel, owner,
+                    profile
+               FROM waiting WHERE token = ?1 AND name = ?2",
         )?;
         Ok(statement.query_row(params![token.as_bytes(), self.key()], waiter_of).optional()?)
     }
 
     fn set_waiter(&mut self, waiter: &Waiter) -> Result<()> {
+        let (kind, count, capacity) = kind_columns(waiter.kind);
         self.connection
             .prepare_cached(
-                "REPLACE INTO waiter
-                   (name, rank, seq, token, alive_until, claim, channel, owner, profile)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+                "REPLACE INTO waiting (name, reads, rank, seq, token, kind, count, capacity,
+                                       alive_until, claim, channel, owner, profile)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
             )?
             .execute(params![
                 self.key(),
+                waiter.kind == Kind::Shared,
                 rank(waiter.priority),
                 waiter.seq as i64,
                 waiter.token.as_bytes(),
+                kind,
+                count,
+                capacity,
                 stamp(waiter.alive_until),
                 nanos(waiter.claim),
                 waiter.channel as i64,
@@ -212,7 +287,7 @@ impl Rows for SqlRows<'_> {
     fn remove_waiter(&mut self, token: &Token) -> Result<bool> {
         let removed = self
             .connection
-            .prepare_cached("DELETE FROM waiter WHERE token = ?1 AND name = ?2")?
+            .prepare_cached("DELETE FROM waiting WHERE token = ?1 AND name = ?2")?
             .execute(params![token.as_bytes(), self.key()])?;
         Ok(removed > 0)
     }
@@ -220,36 +295,48 @@ impl Rows for SqlRows<'_> {
     /// Arrival numbers grow by one per arrival, so their span bounds the queue from above: it is
     /// counted only where that bound reaches the limit.
     fn crowded(&mut self, limit: u64, now: BootTime) -> Result<bool> {
-        let edge = |order: &str| -> Result<Option<(i64, i64)>> {
-            let sql =
-                format!("SELECT rank, seq FROM waiter WHERE name = ?1 ORDER BY {order} LIMIT 1");
+        let edge = |of: &str, order: &str| -> Result<Option<(bool, i64, i64)>> {
+            let sql = format!(
+                "SELECT reads, rank, seq FROM waiting WHERE name = ?1{of} ORDER BY {order} LIMIT 1"
+            );
             let mut statement = self.connection.prepare_cached(&sql)?;
-            let found = statement.query_row([self.key()], |row| Ok((row.get(0)?, row.get(1)?)));
-            Ok(found.optional()?)
+            let columns = |row: &Row<'_>| Ok((row.get(0)?, row.get(1)?, row.get(2)?));
+            Ok(statement.query_row([self.key()], columns).optional()?)
         };
-        let (Some(first), Some(last)) = (edge("rank, seq")?, edge("rank DESC, seq DESC")?) else {
+        let (up, down) = ("reads, rank, seq", "reads DESC, rank DESC, seq DESC");
+        let (Some(first), Some(last)) = (edge("", up)?, edge("", down)?) else {
             return Ok(limit == 0);
         };
-        let span = (last.1 - first.1 + 1).unsigned_abs();
-        if first.0 == last.0 && span < limit {
+        let span = |first: (bool, i64, i64), last: (bool, i64, i64)| {
+            (first.1 == last.1).then(|| (last.2 - first.2 + 1).unsigned_abs())
+        };
+        let bound = if first.0 == last.0 {
+            span(first, last)
+        } else {
+            let writers = edge(" AND reads = 0", down)?.and_then(|last| span(first, last));
+            let readers = edge(" AND reads = 1", up)?.and_then(|first| span(first, last));
+            writers.zip(readers).map(|(writers, readers)| writers + readers)
+        };
+        if bound.is_some_and(|bound| bound < limit) {
             return Ok(false);
         }
         let live: i64 = self
             .connection
             .prepare_cached(
                 "SELECT count(*) FROM
-                   (SELECT 1 FROM waiter WHERE name = ?1 AND alive_until > ?2 LIMIT ?3)",
+                   (SELECT 1 FROM waiting WHERE name = ?1 AND alive_until > ?2 LIMIT ?3)",
             )?
             .query_row(params![self.key(), stamp(now), limit as i64], |row| row.get(0))?;
         Ok(live.unsigned_abs() >= limit)
     }
 
-    fn next_seq(&mut self, priority: i32) -> Result<u64> {
+    fn next_seq(&mut self, kind: Kind, priority: i32) -> Result<u64> {
         let mut statement = self.connection.prepare_cached(
-            "SELECT seq FROM waiter WHERE name = ?1 AND rank = ?2 ORDER BY seq DESC LIMIT 1",
+            "SELECT seq FROM waiting WHERE name = ?1 AND reads = ?2 AND rank = ?3
+              ORDER BY seq DESC LIMIT 1",
         )?;
         let last: Option<i64> = statement
-            .query_row(params![self.key(), rank(priority)], |row| row.get(0))
+            .query_row(params![self.key(), kind == Kind::Shared, rank(priority)], |row| row.get(0))
             .optional()?;
         Ok(last.unwrap_or_default().unsigned_abs() + 1)
     }
@@ -289,14 +376,14 @@ impl Rows for SqlRows<'_> {
     fn last_fence(&mut self) -> Result<u64> {
         let fence: i64 = self
             .connection
-            .prepare_cached("SELECT fence FROM lock WHERE name = x''")?
+            .prepare_cached("SELECT fence FROM tenure WHERE name = x''")?
             .query_row([], |row| row.get(0))?;
         Ok(fence.unsigned_abs())
     }
 
     fn set_last_fence(&mut self, fence: u64) -> Result<()> {
         self.connection
-            .prepare_cached("UPDATE lock SET fence = ?1 WHERE name = x''")?
+            .prepare_cached("UPDATE tenure SET fence = ?1 WHERE name = x''")?
             .execute([fence as i64])?;
         Ok(())
     }
@@ -305,26 +392,45 @@ impl Rows for SqlRows<'_> {
 fn tenure_of(row: &Row<'_>) -> rusqlite::Result<Tenure> {
     Ok(Tenure {
         token: Token::from_bytes(row.get(0)?),
-        fence: row.get::<_, i64>(1)?.unsigned_abs(),
-        until: time(row.get(2)?),
-        told: time(row.get(3)?),
-        claimed: row.get(4)?,
-        owner: owner_of(row.get(5)?),
-        profile: profile_of(&row.get::<_, String>(6)?),
+        kind: kind_of(row)?,
+        fence: row.get::<_, i64>(4)?.unsigned_abs(),
+        until: time(row.get(5)?),
+        told: time(row.get(6)?),
+        claimed: row.get(7)?,
+        owner: owner_of(row.get(8)?),
+        profile: profile_of(&row.get::<_, String>(9)?),
     })
 }
 
 fn waiter_of(row: &Row<'_>) -> rusqlite::Result<Waiter> {
     Ok(Waiter {
         token: Token::from_bytes(row.get(0)?),
-        priority: i32::try_from(-row.get::<_, i64>(1)?).unwrap_or_default(),
-        seq: row.get::<_, i64>(2)?.unsigned_abs(),
-        alive_until: time(row.get(3)?),
-        claim: Duration::from_nanos(row.get::<_, i64>(4)?.unsigned_abs()),
-        channel: row.get::<_, i64>(5)?.unsigned_abs(),
-        owner: owner_of(row.get(6)?),
-        profile: profile_of(&row.get::<_, String>(7)?),
+        kind: kind_of(row)?,
+        priority: i32::try_from(-row.get::<_, i64>(4)?).unwrap_or_default(),
+        seq: row.get::<_, i64>(5)?.unsigned_abs(),
+        alive_until: time(row.get(6)?),
+        claim: Duration::from_nanos(row.get::<_, i64>(7)?.unsigned_abs()),
+        channel: row.get::<_, i64>(8)?.unsigned_abs(),
+        owner: owner_of(row.get(9)?),
+        profile: profile_of(&row.get::<_, String>(10)?),
     })
+}
+
+/// Columns 1 to 3 of both.
+fn kind_of(row: &Row<'_>) -> rusqlite::Result<Kind> {
+    Ok(match row.get::<_, i64>(1)? {
+        0 => Kind::Exclusive,
+        1 => Kind::Shared,
+        _ => Kind::Permits { count: row.get(2)?, capacity: row.get(3)? },
+    })
+}
+
+fn kind_columns(kind: Kind) -> (i64, u32, u32) {
+    match kind {
+        Kind::Exclusive => (0, 0, 0),
+        Kind::Shared => (1, 0, 0),
+        Kind::Permits { count, capacity } => (2, count, capacity),
+    }
 }
 
 fn rank(priority: i32) -> i64 {

@@ -13,9 +13,8 @@ use super::wake::{Told, Wake};
 use super::worker::Worker;
 use crate::lock::{self, Book, Event, HandOff};
 use crate::store::{
-    Answer, Ask, Cancel, Capabilities, Evict, Evicted, FenceSource, Grant, Hold, HolderView, How,
-    Kind, Kinds, LockView, Pushed, Query, Released, Renewal, SHOWN, Store, Survives, TtlScope,
-    WaiterView,
+    Answer, Ask, Cancel, Capabilities, Evict, Evicted, FenceSource, Grant, Hold, How, Kind, Kinds,
+    LockView, Pushed, Query, Released, Renewal, SHOWN, Store, Survives, TtlScope,
 };
 use crate::sys::{BoxFuture, Sys};
 use crate::{Error, ErrorKind, LostReason, Name, Result};
@@ -42,7 +41,7 @@ impl SqliteStore {
     pub fn open(path: &Path, sys: &Sys) -> Result<Self> {
         let capabilities = Capabilities {
             store: "sqlite",
-            kinds: Kinds { exclusive: true, shared: false, permits: false },
+            kinds: Kinds { exclusive: true, shared: true, permits: true },
             ttl: TtlScope::Lock,
             fence: FenceSource::Clock,
             push: true,
@@ -233,9 +232,7 @@ impl Store for SqliteStore {
     fn evict<'a>(&'a self, name: &'a Name, why: &'a Evict) -> BoxFuture<'a, Result<Evicted>> {
         let (name, why) = (name.clone(), why.clone());
         Box::pin(self.step(move |book, at, hand_offs| {
-            let (evicted, hand_off) = lock::evict(&mut book.rows(&name), &why, at)?;
-            hand_offs.extend(hand_off);
-            Ok(evicted)
+            lock::evict(&mut book.rows(&name), &why, at, hand_offs)
         }))
     }
 
@@ -249,13 +246,8 @@ impl Store for SqliteStore {
     }
 }
 
-fn view(book: &mut SqlBook<'_>, name: &Name, at: Event) -> Result<LockView, SqlError> {
-    let tenure = book.tenure(name, at.now)?;
+fn view(book: &SqlBook<'_>, name: &Name, at: Event) -> Result<LockView, SqlError> {
+    let (tenures, holding) = book.tenures(name, SHOWN, at.now)?;
     let (queue, waiting) = book.queue(name, SHOWN, at.now)?;
-    Ok(LockView {
-        name: name.clone(),
-        holder: tenure.map(|tenure| HolderView::of(&tenure, at.now)),
-        waiting,
-        queue: queue.iter().map(|waiter| WaiterView::of(waiter, at.now)).collect(),
-    })
+    Ok(LockView::of(name, at.now, (&tenures, holding), (&queue, waiting)))
 }

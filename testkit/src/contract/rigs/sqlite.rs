@@ -146,7 +146,7 @@ impl Rig for SqliteRig {
         let file = Connection::open_with_flags(path, only_read).expect("the database opens");
         // The row without a name is the largest fence, one for the whole file.
         let count =
-            "SELECT (SELECT count(*) FROM lock WHERE name > x'') + (SELECT count(*) FROM waiter)
+            "SELECT (SELECT count(*) FROM tenure WHERE name > x'') + (SELECT count(*) FROM waiting)
                           + (SELECT count(*) FROM tomb)";
         let rows: i64 = file.query_row(count, [], |row| row.get(0)).expect("the rows are counted");
         usize::try_from(rows).ok()
