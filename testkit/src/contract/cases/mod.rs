@@ -7,10 +7,12 @@ mod fence;
 mod grant;
 mod kept;
 mod name;
+mod permits;
 mod push;
 mod queue;
 mod renew;
 mod scale;
+mod shared;
 mod view;
 
 use super::Case;
@@ -18,7 +20,7 @@ use super::Case;
 /// Every case, in a fixed order.
 #[must_use]
 pub fn all() -> Vec<&'static Case> {
-    let lists: [&'static [Case]; 12] = [
+    let lists: [&'static [Case]; 14] = [
         grant::CASES,
         queue::CASES,
         cancel::CASES,
@@ -31,6 +33,8 @@ pub fn all() -> Vec<&'static Case> {
         push::CASES,
         kept::CASES,
         scale::CASES,
+        shared::CASES,
+        permits::CASES,
     ];
     lists.into_iter().flatten().collect()
 }
