@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use crate::kinds::Lock;
+use crate::kinds::{Lock, RwLock, Semaphore};
 use crate::options::REQUEST_TIMEOUT;
 use crate::runtime::{Runtime, within};
 use crate::store::{self, Capabilities, Evict, Evicted, LockView, Query, Store};
@@ -139,6 +139,16 @@ impl Client {
     /// checked then.
     pub fn lock(&self, name: impl AsRef<str>) -> Lock {
         Lock::new(self.clone(), Name::new(name))
+    }
+
+    /// Describes a read-write lock. The name is checked when it is acquired.
+    pub fn rwlock(&self, name: impl AsRef<str>) -> RwLock {
+        RwLock::new(self.lock(name))
+    }
+
+    /// Describes a semaphore of `capacity` permits. The name is checked when permits are acquired.
+    pub fn semaphore(&self, name: impl AsRef<str>, capacity: u32) -> Semaphore {
+        Semaphore::new(self.lock(name), capacity)
     }
 
     /// A fresh identity, for the locks of one unit of work.

@@ -4,11 +4,13 @@ use std::fmt;
 use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::Poll;
 use std::time::Duration;
 
 use crate::options::check_ttl;
 use crate::runtime::{Burial, Runtime, within};
+use crate::store::Kind;
 use crate::sys::MaybeSend;
 use crate::sys::fork::Inherited;
 use crate::watchdog::Held;
@@ -104,19 +106,22 @@ pub struct Lease {
     inner: Inherited<Inner>,
     // Outside: a forked child may read these.
     name: Name,
-    fence: u64,
+    fence: AtomicU64,
     owner: Option<Owner>,
 }
 
 struct Inner {
     held: Arc<Held>,
     runtime: Arc<Runtime>,
+    /// This lease was given back; others of the same tenure may go on.
+    released: Arc<AtomicBool>,
 }
 
 impl Lease {
     pub(crate) fn new(held: Arc<Held>, runtime: Arc<Runtime>, owner: Option<Owner>) -> Self {
         let (name, fence) = (held.hold().name.clone(), held.fence());
-        Self { inner: Inherited::new(Inner { held, runtime }), name, fence, owner }
+        let inner = Inherited::new(Inner { held, runtime, released: Arc::default() });
+        Self { inner, name, fence: AtomicU64::new(fence), owner }
     }
 
     /// The lock's name.
@@ -127,9 +132,25 @@ impl Lease {
 
     /// The fencing token: larger than that of every tenure of this lock before, at most 2^53 − 1.
     /// It stays this tenure's own for ever; there is no way to fetch another's.
+    ///
+    /// Of a lease that only reads this is its [`epoch`](Self::epoch), of permits a number that no
+    /// other tenure has: neither is to be written with.
     #[must_use]
     pub fn fence(&self) -> u64 {
-        self.fence
+        self.fence.load(Ordering::Acquire)
+    }
+
+    /// What a lease that only reads knows of the writers: it came after each of them whose fence is
+    /// not larger than this, and before all others. The same for all who read together.
+    #[must_use]
+    pub fn epoch(&self) -> Option<u64> {
+        (self.kind() == Kind::Shared).then(|| self.fence())
+    }
+
+    /// How the lock is held.
+    #[must_use]
+    pub fn kind(&self) -> Kind {
+        self.inner.held.kind()
     }
 
     /// The identity it was taken with.
@@ -142,7 +163,7 @@ impl Lease {
     /// for ever.
     #[must_use]
     pub fn is_held(&self) -> bool {
-        !self.inner.forked() && self.inner.held.is_held()
+        !self.inner.forked() && !self.is_released() && self.inner.held.is_held()
     }
 
     /// How long [`is_held`](Self::is_held) stays true without a renewal; zero when it is over.
@@ -157,7 +178,11 @@ impl Lease {
     /// Why the lease ended, if it ended before its release.
     #[must_use]
     pub fn lost_reason(&self) -> Option<LostReason> {
-        if self.inner.forked() { Some(LostReason::Forked) } else { self.inner.held.lost_reason() }
+        if self.inner.forked() {
+            return Some(LostReason::Forked);
+        }
+        // Given back before the tenure was over: what became of that is not this lease's.
+        if self.is_released() { None } else { self.inner.held.lost_reason() }
     }
 
     /// Succeeds while at least `min_remaining` is left: what takes a second should not start with
@@ -186,7 +211,11 @@ impl Lease {
         if self.inner.forked() {
             return LostReason::Forked;
         }
-        self.inner.held.lost().await
+        let reason = self.inner.held.lost().await;
+        if self.is_released() {
+            std::future::pending::<()>().await;
+        }
+        reason
     }
 
     /// Calls `listener` once when the lease is lost, on the lease thread: it must not block. Not
@@ -195,7 +224,12 @@ impl Lease {
         if self.inner.forked() {
             listener(LostReason::Forked);
         } else {
-            self.inner.held.on_lost(listener);
+            let released = Arc::clone(&self.inner.released);
+            self.inner.held.on_lost(move |reason| {
+                if !released.load(Ordering::Acquire) {
+                    listener(reason);
+                }
+            });
         }
     }
 
@@ -208,7 +242,7 @@ impl Lease {
     pub async fn extend(&self, ttl: Duration) -> Result<()> {
         check_ttl(ttl)?;
         self.check(Duration::ZERO)?;
-        let Inner { held, runtime } = &*self.inner;
+        let Inner { held, runtime, .. } = &*self.inner;
         let before = held.ttl();
         held.set_ttl(ttl);
         let renewed = runtime.watchdog.renew_now(held).await;
@@ -226,15 +260,25 @@ impl Lease {
         }
     }
 
-    /// Gives the lock back and says what became of it. Idempotent; touches no other's tenure. Waits
+    /// Gives the lock back and says what became of it: with the last lease of its tenure, where the
+    /// owner has several. Idempotent; touches no other's tenure. Waits
     /// for the store at most one second and not beyond the lease's end, then goes on in the
     /// background; so it does when this future is dropped.
     pub async fn release(&self) -> Release {
         if self.inner.forked() {
             return Release::Lost(LostReason::Forked);
         }
-        let Inner { held, runtime } = &*self.inner;
+        let Inner { held, runtime, released } = &*self.inner;
         let limit = held.deadline().min(runtime.sys.now() + RELEASE_PATIENCE);
+        if let Some(reason) = self.lost_reason() {
+            return Release::Lost(reason);
+        }
+        if released.swap(true, Ordering::AcqRel) {
+            return Release::Repeated;
+        }
+        if !held.leave() {
+            return Release::Released;
+        }
         if !held.end() {
             return held.lost_reason().map_or(Release::Repeated, Release::Lost);
         }
@@ -253,6 +297,31 @@ impl Lease {
             }
             None => Release::Background,
         }
+    }
+
+    fn is_released(&self) -> bool {
+        self.inner.released.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn held(&self) -> &Arc<Held> {
+        &self.inner.held
+    }
+
+    pub(crate) fn runtime(&self) -> &Runtime {
+        &self.inner.runtime
+    }
+
+    pub(crate) fn set_fence(&self, fence: u64) {
+        self.fence.store(fence, Ordering::Release);
+    }
+
+    /// The store knows nothing of this tenure any more, whatever its holder believes.
+    pub(crate) fn lose(&self) -> Error {
+        let Inner { held, runtime, .. } = &*self.inner;
+        if runtime.watchdog.lose(held, LostReason::Expired) {
+            send_to_reaper(held, runtime);
+        }
+        Error::lost(&self.name, held.lost_reason().unwrap_or(LostReason::Expired))
     }
 
     /// Runs `body`; answers its result, or the reason when the lease is lost first, in which case
@@ -290,7 +359,8 @@ impl Drop for Unsure<'_> {
 
 impl Drop for Inner {
     fn drop(&mut self) {
-        if self.held.end() {
+        let last = !self.released.swap(true, Ordering::AcqRel) && self.held.leave();
+        if last && self.held.end() {
             self.runtime.watchdog.forget(&self.held);
             send_to_reaper(&self.held, &self.runtime);
         }
@@ -311,7 +381,7 @@ impl fmt::Debug for Lease {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Lease")
             .field("name", &self.name)
-            .field("fence", &self.fence)
+            .field("fence", &self.fence())
             .field("held", &self.is_held())
             .finish_non_exhaustive()
     }

@@ -10,7 +10,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use common::{Stage, await_view, is_free, seconds};
-use leasehold::{Client, Lease, Result, block_on};
+use leasehold::{Client, Lease, Lock, Result, block_on};
 use leasehold_testkit::{Stepper, Turn, folder};
 
 /// What happens between two polls.
@@ -39,19 +39,47 @@ const HISTORIES: &[&[Event]] = &[
     &[Beat, Expire, Nothing],
 ];
 
+/// What is asked for.
+#[derive(Clone, Copy, PartialEq, Debug)]
+enum What {
+    Lock,
+    Read,
+    Permits,
+}
+
+const ALL: [What; 3] = [What::Lock, What::Read, What::Permits];
+
+impl What {
+    fn of(self, client: &Client) -> Lock {
+        match self {
+            Self::Lock => client.lock("explored"),
+            Self::Read => client.rwlock("explored").read(),
+            Self::Permits => client.semaphore("explored", 3).permits(2),
+        }
+    }
+
+    /// What keeps it waiting.
+    fn other(self, client: &Client) -> Lock {
+        match self {
+            Self::Read => client.rwlock("explored").write(),
+            _ => self.of(client),
+        }
+    }
+}
+
 fn acquire(client: &Client) -> impl Future<Output = Result<Lease>> + use<> {
     client.lock("explored").ttl(seconds(30)).acquire()
 }
 
 /// One drop: after `polls` polls, and after the event that follows the last if `late`. Answers
 /// whether the future had completed.
-fn explore(history: &[Event], contended: bool, polls: usize, late: bool) -> bool {
+fn explore(what: What, history: &[Event], contended: bool, polls: usize, late: bool) -> bool {
     let stage = Stage::new();
     let mut holder = contended.then(|| {
-        let lock = stage.other.lock("explored").ttl(seconds(60)).fixed_term();
+        let lock = what.other(&stage.other).ttl(seconds(60)).fixed_term();
         stage.world.run(lock.acquire()).expect("free")
     });
-    let mut future = Box::pin(acquire(&stage.client));
+    let mut future = Box::pin(what.of(&stage.client).ttl(seconds(30)).acquire());
     let mut done = false;
     for poll in 0..polls {
         if let Poll::Ready(lease) = stage.world.poll_once(future.as_mut()) {
@@ -71,7 +99,7 @@ fn explore(history: &[Event], contended: bool, polls: usize, late: bool) -> bool
         stage.world.settle();
     }
     drop(future);
-    let case = format!("{history:?}, contended {contended}, {polls} polls, late {late}");
+    let case = format!("{what:?}, {history:?}, contended {contended}, {polls} polls, late {late}");
     stage.world.settle();
     let view = stage.view("explored");
     assert_eq!(view.waiting, 0, "{case}: a waiter without a future");
@@ -83,7 +111,7 @@ fn explore(history: &[Event], contended: bool, polls: usize, late: bool) -> bool
     }
     drop(holder);
     stage.world.settle();
-    let next = stage.world.run(stage.other.lock("explored").try_acquire()).expect("an answer");
+    let next = stage.world.run(what.other(&stage.other).try_acquire()).expect("an answer");
     assert!(next.is_some(), "{case}: the next is not granted at once");
     drop(next);
     // What was still under way may not bring anything back either.
@@ -96,14 +124,18 @@ fn explore(history: &[Event], contended: bool, polls: usize, late: bool) -> bool
 #[test]
 fn an_acquire_dropped_anywhere_leaves_nothing_on_memory() {
     let mut drops = 0;
-    for contended in [false, true] {
-        for history in HISTORIES {
-            for late in [false, true] {
-                let mut polls = 0;
-                while !explore(history, contended, polls, late) && polls < history.len() + 3 {
-                    polls += 1;
+    for what in ALL {
+        for contended in [false, true] {
+            for history in HISTORIES {
+                for late in [false, true] {
+                    let mut polls = 0;
+                    while !explore(what, history, contended, polls, late)
+                        && polls < history.len() + 3
+                    {
+                        polls += 1;
+                    }
+                    drops += polls + 1;
                 }
-                drops += polls + 1;
             }
         }
     }
@@ -237,10 +269,12 @@ fn an_acquire_dropped_while_the_file_is_busy_leaves_nothing() {
 
 #[test]
 fn a_waiter_dropped_anywhere_leaves_nothing_on_sqlite() {
-    for dropped in ["queued", "handed over", "granted"] {
+    for (what, dropped) in
+        ALL.into_iter().flat_map(|what| ["queued", "handed over", "granted"].map(|it| (what, it)))
+    {
         let file = File::new();
-        let lease = block_on(acquire(&file.other)).expect("free");
-        let mut stepper = Stepper::new(acquire(&file.client));
+        let lease = block_on(what.other(&file.other).acquire()).expect("free");
+        let mut stepper = Stepper::new(what.of(&file.client).acquire());
         while stepper.poll().is_pending() {
             let waiting = block_on(file.other.inspect("explored")).expect("a view").waiting;
             if waiting == 1 {
@@ -259,7 +293,7 @@ fn a_waiter_dropped_anywhere_leaves_nothing_on_sqlite() {
         }
         drop(stepper);
         drop(lease);
-        file.assert_free(dropped);
+        file.assert_free(&format!("{what:?}, {dropped}"));
     }
 }
 

@@ -1,5 +1,9 @@
-//! What users call: one file per kind of lock.
+//! What users call: one file per kind of lock, and the builder that they share.
 
-mod mutex;
+mod lock;
+mod rwlock;
+mod semaphore;
 
-pub use mutex::Lock;
+pub use lock::Lock;
+pub use rwlock::RwLock;
+pub use semaphore::Semaphore;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::desk::{Desk, Outcome, SILENCE, settle};
+use super::reentry::Entered;
 use crate::options::{CLAIM, LockOptions, Patience, REQUEST_TIMEOUT, TOMBSTONE, grace};
 use crate::runtime::{Burial, Runtime, within};
 use crate::store::{Answer, Ask, Cancel, Hold, How, Kind};
@@ -23,6 +24,7 @@ const AT_ONCE: Duration = Duration::from_secs(1);
 /// What is asked for.
 pub(crate) struct Request {
     pub(crate) name: Name,
+    pub(crate) kind: Kind,
     pub(crate) options: LockOptions,
     pub(crate) profile: Profile,
 }
@@ -36,7 +38,7 @@ pub(crate) struct Attempt {
 impl Attempt {
     /// Takes the lock. None where it is taken and the request doesn't wait.
     pub(crate) async fn acquire(self, request: Request) -> Result<Option<Lease>> {
-        let Request { name, options, profile } = request;
+        let Request { name, kind, options, profile } = request;
         let sys = self.runtime.sys.clone();
         let started = sys.now();
         let give_up = match options.wait {
@@ -44,9 +46,27 @@ impl Attempt {
             Patience::AtMost(wait) => started + wait,
             Patience::None => started + REQUEST_TIMEOUT,
         };
+        let turn = match options.owner {
+            Some(owner) if kind == Kind::Exclusive => {
+                // What doesn't wait for others doesn't wait for itself either.
+                let until = if options.wait == Patience::None { started } else { give_up };
+                match self.desk.reentry.enter(&sys, &name, owner, until).await {
+                    Entered::Again(held) => {
+                        return Ok(Some(Lease::new(held, Arc::clone(&self.runtime), Some(owner))));
+                    }
+                    Entered::First(turn) => Some(turn),
+                    Entered::TimedOut if options.wait == Patience::None => return Ok(None),
+                    Entered::TimedOut => {
+                        let what = format!("lock {name} was not granted within the wait");
+                        return Err(Error::new(ErrorKind::Timeout, what));
+                    }
+                }
+            }
+            _ => None,
+        };
         let mut ask = Ask {
             name,
-            kind: Kind::Exclusive,
+            kind,
             token: sys.token(),
             ttl: options.ttl,
             grace: grace(options.ttl),
@@ -129,6 +149,9 @@ impl Attempt {
         // A third of what is left: a push that came late has less than the claim.
         let confirm_in = claimed.then(|| (deadline.since(sys.now()) / 3).min(CLAIM / 3));
         let held = self.runtime.watchdog.watch(store, hold, terms, confirm_in);
+        if let Some(turn) = turn {
+            turn.held(&held);
+        }
         Ok(Some(Lease::new(held, Arc::clone(&self.runtime), options.owner)))
     }
 

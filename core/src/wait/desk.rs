@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use tokio::sync::{Notify, oneshot};
 
+use super::reentry::Reentry;
 use crate::options::{HEARTBEAT, REQUEST_TIMEOUT};
 use crate::runtime::within;
 use crate::store::{Answer, Ask, Grant, Hold, How, Pushed, Store};
@@ -34,6 +35,7 @@ pub(crate) enum Outcome {
 pub(crate) struct Desk {
     sys: Sys,
     store: Arc<dyn Store>,
+    pub(super) reentry: Reentry,
     state: Mutex<State>,
     wake: Notify,
 }
@@ -65,7 +67,8 @@ struct Entry {
 
 impl Desk {
     pub(crate) fn new(sys: Sys, store: Arc<dyn Store>) -> Self {
-        Self { sys, store, state: Mutex::default(), wake: Notify::new() }
+        let (reentry, state, wake) = (Reentry::default(), Mutex::default(), Notify::new());
+        Self { sys, store, reentry, state, wake }
     }
 
     pub(crate) fn store(&self) -> &Arc<dyn Store> {
@@ -444,6 +447,7 @@ mod tests {
         let attempt = Attempt { runtime, desk: Arc::clone(&desk) };
         let request = Request {
             name: name.clone(),
+            kind: crate::store::Kind::Exclusive,
             options: LockOptions::default(),
             profile: Profile::default(),
         };

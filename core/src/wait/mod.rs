@@ -3,6 +3,7 @@
 
 mod attempt;
 mod desk;
+mod reentry;
 
 pub(crate) use attempt::{Attempt, Request, burial};
 pub(crate) use desk::Desk;

@@ -4,7 +4,7 @@
 //! of the whole process the very first look must say that the lease is gone, though no thread of
 //! ours has run yet. Once gone, always gone, even if a late renewal succeeds.
 
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -12,13 +12,16 @@ use tokio::sync::Notify;
 
 use crate::LostReason;
 use crate::options::TOMBSTONE;
-use crate::store::{Cancel, Hold, Store};
+use crate::store::{Cancel, Hold, Kind, Store};
 use crate::sys::{BootTime, MaybeSend, Sys};
 
 const HELD: u8 = 0;
 const RELEASED: u8 = 1;
 /// Plus the reason's number.
 const LOST: u8 = 2;
+
+/// Beside the number of leases: no more may enter.
+const SEALED: u32 = 1 << 31;
 
 #[cfg(not(feature = "wasm"))]
 type Listener = Box<dyn FnOnce(LostReason) + Send>;
@@ -45,7 +48,11 @@ pub(crate) struct Held {
     fence: u64,
     renew: bool,
     max_hold: Option<Duration>,
-    strays: bool,
+    strays: AtomicBool,
+    /// Whether a lock that one or many may hold is held alone.
+    alone: AtomicBool,
+    /// Leases of this tenure: more than one by re-entry.
+    leases: AtomicU32,
     ttl: AtomicU64,
     deadline: AtomicU64,
     limit: AtomicU64,
@@ -57,6 +64,7 @@ pub(crate) struct Held {
 
 impl Held {
     pub(crate) fn new(id: u64, sys: Sys, store: Arc<dyn Store>, hold: Hold, terms: Terms) -> Self {
+        let alone = hold.kind == Kind::Exclusive;
         let limit = terms.max_hold.map_or(BootTime::NEVER, |span| sys.now() + span);
         Self {
             id,
@@ -66,7 +74,9 @@ impl Held {
             fence: terms.fence,
             renew: terms.renew,
             max_hold: terms.max_hold,
-            strays: terms.strays,
+            strays: AtomicBool::new(terms.strays),
+            alone: AtomicBool::new(alone),
+            leases: AtomicU32::new(1),
             ttl: AtomicU64::new(nanos(terms.ttl)),
             deadline: AtomicU64::new(terms.deadline.as_nanos()),
             limit: AtomicU64::new(limit.as_nanos()),
@@ -95,7 +105,49 @@ impl Held {
 
     /// What its release must leave behind.
     pub(crate) fn cancel(&self) -> Cancel {
-        if self.strays { Cancel::Tombstone(TOMBSTONE) } else { Cancel::No }
+        if self.has_strays() { Cancel::Tombstone(TOMBSTONE) } else { Cancel::No }
+    }
+
+    /// Whether a request of this tenure was never answered, and could still change it.
+    pub(crate) fn has_strays(&self) -> bool {
+        self.strays.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn set_strays(&self) {
+        self.strays.store(true, Ordering::Release);
+    }
+
+    /// How the lock is held: a writer may have become a reader, or a reader a writer.
+    pub(crate) fn kind(&self) -> Kind {
+        match (self.hold.kind, self.alone.load(Ordering::Acquire)) {
+            (Kind::Permits { count, capacity }, _) => Kind::Permits { count, capacity },
+            (_, true) => Kind::Exclusive,
+            (_, false) => Kind::Shared,
+        }
+    }
+
+    pub(crate) fn set_kind(&self, kind: Kind) {
+        self.alone.store(kind == Kind::Exclusive, Ordering::Release);
+    }
+
+    /// One more lease of this tenure; false where it is over or may have no more.
+    pub(crate) fn enter(&self) -> bool {
+        let one_more = |leases: u32| {
+            (leases > 0 && leases & SEALED == 0 && leases + 1 < SEALED).then_some(leases + 1)
+        };
+        self.is_held()
+            && self.leases.fetch_update(Ordering::AcqRel, Ordering::Acquire, one_more).is_ok()
+    }
+
+    /// One lease less; whether it was the last.
+    pub(crate) fn leave(&self) -> bool {
+        self.leases.fetch_sub(1, Ordering::AcqRel) & !SEALED == 1
+    }
+
+    /// Has no more leases enter; false where there are several.
+    pub(crate) fn seal(&self) -> bool {
+        let seal = |leases: u32| (leases & !SEALED == 1).then_some(1 | SEALED);
+        self.leases.fetch_update(Ordering::AcqRel, Ordering::Acquire, seal).is_ok()
     }
 
     pub(crate) fn renews(&self) -> bool {
@@ -113,7 +165,7 @@ impl Held {
     /// The renewal request for this tenure.
     pub(crate) fn request(&self) -> Hold {
         let ttl = self.ttl();
-        Hold { ttl, grace: crate::options::grace(ttl), ..self.hold.clone() }
+        Hold { kind: self.kind(), ttl, grace: crate::options::grace(ttl), ..self.hold.clone() }
     }
 
     /// When the belief ends: the lease's deadline, or the longest tenure if that is sooner.

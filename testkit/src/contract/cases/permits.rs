@@ -261,17 +261,17 @@ fn one_attempt_asks_for_one_thing(scene: &mut Scene<'_>) {
     if !declared(scene) {
         return;
     }
-    let holder = of(3, 3, scene.ask("thing"));
-    let (first, behind) = (of(2, 3, scene.patient("thing")), of(1, 3, scene.patient("thing")));
+    let holder = of(1, 3, scene.ask("thing"));
+    let (first, behind) = (of(3, 3, scene.patient("thing")), of(2, 3, scene.patient("thing")));
     scene.grant(&holder);
+    let more = of(2, 3, holder.clone());
+    assert_eq!(scene.acquire(&more), Answer::Misfit { used: holder.kind });
     scene.queue(&first);
     scene.queue(&behind);
-    let more = Ask { kind: Kind::Permits { count: 3, capacity: 3 }, ..first.clone() };
-    assert_eq!(scene.acquire(&more), Answer::Misfit { used: first.kind });
-    let more = Ask { kind: Kind::Permits { count: 2, capacity: 3 }, ..holder.clone() };
-    assert_eq!(scene.acquire(&more), Answer::Misfit { used: holder.kind });
-    scene.release(&holder);
-    assert_held(scene, "thing", &[&behind]);
+    // It would fit, but its place is one for three.
+    let less = of(2, 3, first.clone());
+    assert_eq!(scene.acquire(&less), Answer::Misfit { used: first.kind });
+    assert_held(scene, "thing", &[&holder, &behind]);
 }
 
 fn an_eviction_by_number_ends_one_holder(scene: &mut Scene<'_>) {

@@ -1,13 +1,15 @@
-//! The exclusive lock as Rust users see it.
+//! What is asked for before there is a lease: one builder for all kinds, so that each option is said
+//! and checked in one place.
 
 use std::time::Duration;
 
 use crate::options::Patience;
+use crate::store::Kind;
 use crate::sys::BoxFuture;
 use crate::wait::Request;
 use crate::{Client, Error, ErrorKind, Lease, LockOptions, Name, Owner, Result};
 
-/// A lock to be taken: await it, [`acquire`](Self::acquire) it or [`run`](Self::run) under it.
+/// A lock to be taken, or a part of one: await it, [`acquire`](Self::acquire) it or [`run`](Self::run) under it.
 ///
 /// ```
 /// # fn main() -> leasehold::Result<()> { leasehold::block_on(async {
@@ -23,13 +25,20 @@ use crate::{Client, Error, ErrorKind, Lease, LockOptions, Name, Owner, Result};
 pub struct Lock {
     client: Client,
     name: Result<Name, String>,
+    kind: Kind,
     options: LockOptions,
 }
 
 impl Lock {
     pub(crate) fn new(client: Client, name: Result<Name>) -> Self {
         let options = client.defaults().clone();
-        Self { client, name: name.map_err(|error| error.message().to_owned()), options }
+        let name = name.map_err(|error| error.message().to_owned());
+        Self { client, name, kind: Kind::Exclusive, options }
+    }
+
+    pub(crate) fn kind(mut self, kind: Kind) -> Self {
+        self.kind = kind;
+        self
     }
 
     /// How long the lease lasts without a renewal. Default 30 s.
@@ -56,7 +65,9 @@ impl Lock {
         self
     }
 
-    /// The identity for re-entry and deadlock detection.
+    /// The identity for re-entry and deadlock detection. While a lease of this owner holds the lock
+    /// exclusively, another acquire by it through the same client gives one more lease of the same
+    /// tenure, with the same fence; the lock is given back with the last of them.
     pub fn owner(mut self, owner: Owner) -> Self {
         self.options.owner = Some(owner);
         self
@@ -133,7 +144,8 @@ impl Lock {
         let name = self.name.map_err(Error::invalid)?;
         let profile = self.client.profile(&self.options.note)?;
         let attempt = self.client.attempt()?;
-        attempt.acquire(Request { name, options: self.options, profile }).await
+        let (kind, options) = (self.kind, self.options);
+        attempt.acquire(Request { name, kind, options, profile }).await
     }
 }
 
