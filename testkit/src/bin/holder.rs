@@ -1,5 +1,5 @@
-//! `holder URL NAME TTL_MS`: takes the lock, prints `granted FENCE BOOT_NANOS`, and obeys the lines
-//! on its input, one answer each:
+//! `holder URL NAME TTL_MS [read | COUNT/CAPACITY]`: takes the lock, alone, to read or so many
+//! permits; prints `granted FENCE BOOT_NANOS`, and obeys the lines on its input, one answer each:
 //!
 //! * `held`: `held true` or `held false REASON`;
 //! * `write PATH`: a write guarded by the fence, in the SQLite table `guarded` of the database at
@@ -32,12 +32,21 @@ fn main() -> ExitCode {
 
 fn hold() -> Result<(), Box<dyn std::error::Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let [url, name, ttl] = &arguments[..] else {
-        return Err("usage: holder URL NAME TTL_MS".into());
+    let [url, name, ttl, how @ ..] = &arguments[..] else {
+        return Err("usage: holder URL NAME TTL_MS [read | COUNT/CAPACITY]".into());
     };
     let client = Client::connect(url)?;
     println!("ready");
-    let lease = client.lock(name).ttl(Duration::from_millis(ttl.parse()?)).acquire_blocking()?;
+    let lock = match how.first().map(String::as_str) {
+        None => client.lock(name),
+        Some("read") => client.rwlock(name).read(),
+        Some(permits) => {
+            let (count, capacity) =
+                permits.split_once('/').ok_or("how many permits of how many?")?;
+            client.semaphore(name, capacity.parse()?).permits(count.parse()?)
+        }
+    };
+    let lease = lock.ttl(Duration::from_millis(ttl.parse()?)).acquire_blocking()?;
     println!("granted {} {}", lease.fence(), boot_nanos());
     for line in std::io::stdin().lock().lines() {
         let line = line?;

@@ -433,7 +433,7 @@ fn an_expired_reader_is_told_so(scene: &mut Scene<'_>) {
     if !declared(scene) {
         return;
     }
-    let (late, other) = (reader(scene, "late"), reader(scene, "late"));
+    let (other, late) = (reader(scene, "late"), reader(scene, "late"));
     scene.grant(&late);
     scene.pass(TTL);
     scene.grant(&other);
