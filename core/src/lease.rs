@@ -372,7 +372,8 @@ fn send_to_reaper(held: &Arc<Held>, runtime: &Runtime) {
         store: Arc::clone(held.store()),
         hold: held.hold().clone(),
         cancel: held.cancel(),
-        until: held.deadline() + held.hold().grace,
+        // A renewal may have been sent just now, and not be answered yet.
+        until: runtime.sys.now() + held.ttl() + held.hold().grace,
         desk: None,
     });
 }
