@@ -279,6 +279,8 @@ impl Lease {
         if !held.leave() {
             return Release::Released;
         }
+        // Before it leaves the watchdog's care: an exit gives back what is there, and waits for the rest.
+        let _under_way = runtime.reaper.wait_for_mine();
         if !held.end() {
             return held.lost_reason().map_or(Release::Repeated, Release::Lost);
         }

@@ -1,7 +1,6 @@
 /** Worker threads: they exclude one another, and the end of one gives back its own locks only. */
 
 import assert from "node:assert/strict";
-import { once } from "node:events";
 import { describe, test } from "node:test";
 import { pathToFileURL } from "node:url";
 import { Worker } from "node:worker_threads";
@@ -17,14 +16,28 @@ const START = `
   const ttl = "1h";
 `;
 
-/** A worker that runs `program`, once it has said something. */
-async function start(url: string, program: string, data: object = {}): Promise<Worker> {
+/** A worker that said something, and how it ends. */
+interface Started {
+  readonly worker: Worker;
+  /** Its exit code, and the message of the error that it ended with. */
+  readonly end: Promise<{ code: number; error?: string }>;
+}
+
+/** A worker that runs `program`, once it has said something. Its end is listened for from the start:
+ * it may come before anybody here runs again. */
+async function start(url: string, program: string, data: object = {}): Promise<Started> {
   const worker = new Worker(`${START}(async () => { ${program} })();`, {
     eval: true,
     workerData: { url, ...data },
   });
-  await once(worker, "message");
-  return worker;
+  const said = new Promise((resolve) => worker.once("message", resolve));
+  let error: string | undefined;
+  worker.once("error", (thrown: Error) => (error = thrown.message));
+  const end = new Promise<{ code: number; error?: string }>((resolve) => {
+    worker.once("exit", (code) => resolve(error === undefined ? { code } : { code, error }));
+  });
+  await Promise.race([said, end]);
+  return { worker, end };
 }
 
 const STORES = [{ name: "memory", skip: false, url: () => "memory://workers" } as const, ...SHARED];
@@ -45,20 +58,22 @@ for (const store of STORES) {
         }
       `;
       const workers = await Promise.all([1, 2, 3, 4].map(() => start(url, program, { counter })));
-      await Promise.all(workers.map((worker) => once(worker, "exit")));
+      for (const { end } of workers) {
+        assert.deepEqual(await end, { code: 0 });
+      }
       assert.equal(counter[0], 200);
     });
 
-    for (const [what, last, code] of [
-      ["ends", "", 0],
-      ["calls process.exit", "process.exit(3);", 3],
-      ["throws", "setImmediate(() => { throw new Error('mine'); });", 1],
+    for (const [what, last, how] of [
+      ["ends", "", { code: 0 }],
+      ["calls process.exit", "process.exit(3);", { code: 3 }],
+      ["throws", "setImmediate(() => { throw new Error('mine'); });", { code: 1, error: "mine" }],
     ] as const) {
       test(`a worker that ${what} gives back its own`, async () => {
         const url = store.url();
         const client = connect(url);
         const ours = await client.acquire("ours", { ttl: "1h" });
-        const worker = await start(
+        const { end } = await start(
           url,
           `globalThis.lease = await client.acquire("its", { ttl });
            client.acquire("ours", { ttl }).catch(() => 0);
@@ -66,9 +81,7 @@ for (const store of STORES) {
            parentPort.postMessage("held");
            ${last || "process.exitCode = 0; setImmediate(() => process.exit());"}`,
         );
-        worker.on("error", (error) => assert.equal((error as Error).message, "mine"));
-        // Not once(), which an error event ends.
-        assert.equal(await new Promise((resolve) => worker.on("exit", resolve)), code);
+        assert.deepEqual(await end, how);
         await nothingLeft(client, "its");
         assert.ok(ours.isHeld);
         assert.equal(await ours.release(), "released");
@@ -81,7 +94,7 @@ for (const store of STORES) {
       const client = connect(url);
       const ours = await client.acquire("ours", { ttl: "1h" });
       for (let tries = 0; tries < 20; tries += 1) {
-        const worker = await start(
+        const { worker } = await start(
           url,
           `const held = Array.from({ length: 20 }, (_, n) => client.acquire("n" + n, { ttl }));
            if (workerData.tries % 2) await Promise.all(held);

@@ -76,6 +76,12 @@ impl Reaper {
         }
     }
 
+    /// Has [`Self::idle`] wait for something that another gives back, until it is dropped.
+    pub(crate) fn wait_for_mine(&self) -> UnderWay {
+        self.shared.under_way.fetch_add(1, Ordering::AcqRel);
+        UnderWay(Arc::clone(&self.shared))
+    }
+
     /// Completes when nothing is under way, or at `until`; whether the former.
     pub(crate) async fn idle(&self, until: BootTime) -> bool {
         within(&self.shared.sys, until, async {
@@ -89,6 +95,16 @@ impl Reaper {
         })
         .await
         .is_some()
+    }
+}
+
+/// A release that its caller waits for. The process must not end between the belief's end and the
+/// store's answer.
+pub(crate) struct UnderWay(Arc<Shared>);
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        self.0.done(1);
     }
 }
 

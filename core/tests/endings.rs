@@ -1,5 +1,4 @@
-//! What is sent to the store of a lease that ends while a renewal of it may be under way, in virtual
-//! time. A renewal that outlives its lease does no harm to the lock, for a store refuses it; but it is
+//! What is sent to the store of a lease that ends, while requests of it are under way, in virtual time. A renewal that outlives its lease does no harm to the lock, for a store refuses it; but it is
 //! sent for ever (hazard 15).
 
 mod common;
@@ -7,7 +6,7 @@ mod common;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 
-use common::seconds;
+use common::{millis, seconds};
 use leasehold::runtime::Runtime;
 use leasehold::store::memory::{MemoryStore, Shared};
 use leasehold::store::{
@@ -26,6 +25,8 @@ struct Counting {
     silent: AtomicBool,
     /// No release comes through.
     away: AtomicBool,
+    /// Releases are neither carried out nor answered.
+    stuck: AtomicBool,
 }
 
 impl Store for Counting {
@@ -50,6 +51,9 @@ impl Store for Counting {
         holds: &'a [Hold],
         cancel: Cancel,
     ) -> BoxFuture<'a, Result<Vec<Released>>> {
+        if self.stuck.load(Ordering::Relaxed) {
+            return Box::pin(std::future::pending());
+        }
         if self.away.load(Ordering::Relaxed) {
             let error = Error::new(ErrorKind::StoreUnavailable, "the network is down");
             return Box::pin(std::future::ready(Err(error)));
@@ -78,6 +82,7 @@ fn stage() -> (World, Arc<Counting>, Client) {
         renewals: AtomicUsize::new(0),
         silent: AtomicBool::new(false),
         away: AtomicBool::new(false),
+        stuck: AtomicBool::new(false),
     });
     let runtime = Some(Arc::new(Runtime::new(world.sys())));
     let options = ClientOptions { runtime, ..ClientOptions::default() };
@@ -125,4 +130,21 @@ fn a_lease_is_given_back_for_as_long_as_the_store_may_keep_it() {
     store.away.store(false, Ordering::Relaxed);
     world.advance(seconds(3));
     assert!(holder().is_none(), "nobody tries to give it back any more");
+}
+
+/// A process that ends must wait for a release that is under way: the request may not have left it.
+#[test]
+fn a_shutdown_waits_for_a_release_that_is_under_way() {
+    let (world, store, client) = stage();
+    let lease = world.run(client.lock("a").ttl(seconds(30)).acquire()).expect("free");
+    store.stuck.store(true, Ordering::Relaxed);
+    let mut release = Box::pin(lease.release());
+    assert!(world.poll_once(release.as_mut()).is_pending());
+    let early = world.run(client.shutdown(millis(500)));
+    assert!(!early, "the lock was not given back");
+    store.stuck.store(false, Ordering::Relaxed);
+    world.advance(seconds(1));
+    assert_eq!(world.run(release), Release::Background);
+    world.advance(seconds(1));
+    assert!(world.run(client.shutdown(seconds(1))), "the reaper gave it back");
 }
