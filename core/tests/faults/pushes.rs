@@ -94,6 +94,8 @@ fn forgotten(scene: &Scene<'_>) {
             (lock.acquire_blocking().expect("granted in the end"), now())
         });
         scene.await_waiting("forgotten", 1);
+        // Answers come in order: after this one the waiter has heard that it is queued.
+        block_on(scene.client.ping()).expect("an answer");
         scene.forget_connections();
         let released = now();
         block_on(lease.release());
