@@ -4,10 +4,11 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use leasehold::store::{How, Kind, Wait};
 use leasehold::sys::BootTime;
 use leasehold::watchdog::Schedule;
 use leasehold_testkit::contract::{MemoryRig, SqliteRig};
-use leasehold_testkit::model::{Mix, Op, Rules, Subject, Through, history, play};
+use leasehold_testkit::model::{Mix, Op, Rules, Subject, Through, Try, history, play};
 use leasehold_testkit::property;
 use proptest::prelude::*;
 
@@ -106,6 +107,34 @@ fn a_schedule_gives_each_entry_once_in_time() {
         }
         Ok(())
     });
+}
+
+/// A waiter that fell silent may come back at the place it had, before one that came meanwhile. When
+/// one step grants both, their fences tell in what order they stood.
+#[test]
+fn the_oracle_takes_an_uncertain_order_from_the_fences() {
+    let ask = |attempt, count, alive_for: Option<u64>| {
+        let wait = alive_for.map(|alive_for| Wait {
+            alive_for: Duration::from_millis(alive_for),
+            claim: Duration::from_millis(150),
+            heartbeat: Duration::from_millis(100),
+            max_queue: 9,
+            priority: i32::from(attempt == 3),
+        });
+        let (ttl, grace) = (Duration::from_millis(500), Duration::from_millis(100));
+        let kind = Kind::Permits { count, capacity: 4 };
+        Op::Ask(vec![Try { name: 0, attempt, kind, ttl, grace, wait }], How::EachAlone)
+    };
+    let history = [
+        ask(4, 4, None),
+        ask(3, 1, Some(1000)),
+        ask(0, 1, Some(250)),
+        Op::Advance(Duration::from_millis(250)),
+        ask(1, 1, Some(250)),
+        ask(0, 1, Some(250)),
+        Op::Evict { name: 0, fence: false },
+    ];
+    play(&mut Rules::default(), &history).expect("the rules kept their promises");
 }
 
 /// The oracle itself can tell: each broken rule below is one that a peer has or had.

@@ -129,8 +129,12 @@ impl Lock {
                 None if first.is_empty() => return Ok(Verdict::No),
                 _ => {}
             }
-            let next = first.iter().find(|one| me != Some(**one) && self.is_new(**one, seen));
-            let Some(next) = next else {
+            let next = first.iter().filter(|one| me != Some(**one) && self.is_new(**one, seen));
+            // Where several places are uncertain, the fences tell in what order they went.
+            let fence = |one: &&usize| {
+                seen.holders.iter().find(|shown| shown.attempt == **one).map(|shown| shown.fence)
+            };
+            let Some(next) = next.min_by_key(fence) else {
                 let stuck = |one: &usize| me == Some(*one) || !self.fits(self.wants(*one));
                 demand!(first.iter().any(stuck), "one of {first:?} fits: a lost wake-up");
                 return Ok(Verdict::No);
