@@ -42,20 +42,20 @@ help: ## Show this list
 	  /^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: demo
-demo: build-demo python ## Python, Rust and shell contend for one lock; one is killed, one is paused
+demo: build-demo python build-node ## Python, Rust, shell and Node contend for one lock; one is killed, one is paused
 	@$(CARGO_TARGET_DIR)/debug/demo
 
 .PHONY: test
 test: ## Build, run every test and the demo, and show what each suite cost
 	@$(SUITE) begin
-	@code=0; $(MAKE) --no-print-directory -k servers peers test-build test-rust test-simulate test-porcupine test-python test-demo || code=$$?; \
+	@code=0; $(MAKE) --no-print-directory -k servers peers test-build test-rust test-simulate test-porcupine test-python test-node test-demo || code=$$?; \
 	  $(SUITE) end || code=$$?; exit $$code
 
 .PHONY: check
 check: ## Format, lints, types, documentation, each feature alone, WebAssembly
 	@$(SUITE) begin
 	@code=0; $(MAKE) --no-print-directory -k check-format check-lints check-features check-docs \
-	  check-wasm32 check-types check-scripts || code=$$?; \
+	  check-wasm32 check-types check-node check-scripts || code=$$?; \
 	  $(SUITE) end || code=$$?; exit $$code
 
 .PHONY: fix
@@ -74,13 +74,14 @@ simulate: preflight ## Run 100,000 simulated schedules of Redis under faults (AR
 
 .PHONY: docs
 docs: preflight ## Build the Rust documentation into target/doc
-	cargo doc --workspace --exclude leasehold-python --no-deps --lib
+	cargo doc --workspace --exclude leasehold-python --exclude leasehold-node --no-deps --lib
 	@echo "$(CARGO_TARGET_DIR)/doc/leasehold/index.html"
 
 .PHONY: clean
 clean: ## Remove what was built, and the virtual environment
 	rm -rf $(CARGO_TARGET_DIR) $(VENV) .cache
 	find . -name __pycache__ -prune -exec rm -rf {} +
+	rm -rf node/node_modules node/dist node/build node/binaries
 	rm -rf python/.pytest_cache python/.mypy_cache python/leasehold/*.so
 
 ##@ Parts of the above
@@ -114,6 +115,18 @@ $(VENV)/bench: $(VENV)/ready bench/requirements.txt
 	$(VENV)/bin/python -m pip install --quiet --requirement bench/requirements.txt
 	@touch $@
 
+# Where there is no Node, its package is left out, and said to be.
+.PHONY: build-node
+build-node: preflight ## Build the Node package, its native half included, where Node is
+	@if scripts/preflight --node; then \
+	  cargo build -p leasehold-node && node node/scripts/place.mjs $(CARGO_TARGET_DIR)/debug && \
+	  $(MAKE) --no-print-directory node/node_modules/ready && npm run --silent --prefix node build; \
+	fi
+
+node/node_modules/ready: node/package-lock.json
+	npm ci --prefix node --ignore-scripts --no-audit --no-fund
+	@touch $@
+
 # The suites of `make test` and the steps of `make check`: each is one row of the ledger.
 
 # Where one can't be had, its tests are ignored, unless REQUIRE names it. The ledger has a row for
@@ -131,7 +144,7 @@ peers: ## Fetch and build the locks of others that tests run against
 
 .PHONY: test-build
 test-build: preflight $(VENV)/ready
-	@$(SUITE) run build -- $(MAKE) --no-print-directory build python
+	@$(SUITE) run build -- $(MAKE) --no-print-directory build python build-node
 
 .PHONY: test-rust
 test-rust: servers peers test-build ## Test the Rust crates, the command and the examples
@@ -150,6 +163,12 @@ test-porcupine: test-rust
 .PHONY: test-python
 test-python: servers test-build ## Test the Python package
 	@$(SUITE) run python -- $(VENV)/bin/python -m pytest python
+
+.PHONY: test-node
+test-node: servers test-build ## Test the Node package
+	@if why=$$(scripts/preflight --node); then \
+	  $(SUITE) run node -- bash -c 'npm run --silent --prefix node build-tests && node node/test/run.mjs'; \
+	else $(SUITE) absent node "$$why"; fi
 
 .PHONY: test-demo
 test-demo: test-build
@@ -177,7 +196,7 @@ check-features: preflight-check
 .PHONY: check-docs
 check-docs: preflight-check
 	@RUSTDOCFLAGS="-D warnings" $(SUITE) run docs -- \
-	  cargo doc --workspace --exclude leasehold-python --no-deps --lib
+	  cargo doc --workspace --exclude leasehold-python --exclude leasehold-node --no-deps --lib
 
 .PHONY: check-wasm32
 check-wasm32: preflight-check
@@ -189,6 +208,12 @@ check-types: preflight-check python
 	@$(SUITE) run types -- bash -c 'cd python && $(VENV)/bin/mypy --strict . && \
 	  $(VENV)/bin/ruff check . && $(VENV)/bin/ruff format --check . && \
 	  $(VENV)/bin/stubtest leasehold && cd .. && $(VENV)/bin/mypy --strict examples'
+
+.PHONY: check-node
+check-node: preflight-check build-node
+	@if why=$$(scripts/preflight --node); then \
+	  $(SUITE) run node-types -- npm run --silent --prefix node check; \
+	else $(SUITE) absent node-types "$$why"; fi
 
 .PHONY: check-scripts
 check-scripts:

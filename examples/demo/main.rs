@@ -1,4 +1,4 @@
-//! `make demo`: six processes in three languages contend for one lock on the embedded store. One
+//! `make demo`: two processes in each language that is built here contend for one lock on the embedded store. One
 //! holder is killed with -9, one is paused beyond its lease and goes on. It shows live who holds
 //! what with its fence, and ends with what was checked, by means outside the library.
 //!
@@ -42,7 +42,11 @@ async fn main() -> ExitCode {
 async fn demo() -> Result<bool, Halt> {
     // Before the first child: a signal that comes meanwhile must find the handlers.
     let signals = Signals::install()?;
-    let programs = programs().map_err(Halt::Failed)?;
+    let mut programs = programs().map_err(Halt::Failed)?;
+    match node() {
+        Ok(node) => programs.push(node),
+        Err(why) => println!("left out: Node ({why})"),
+    }
     let folder = tempfile::Builder::new()
         .prefix("leasehold-demo-")
         .tempdir()
@@ -85,6 +89,23 @@ fn programs() -> Result<Vec<Program>, String> {
             .argument(here.join("contender.sh"))
             .with_path_to(&[&command, &step]),
     ])
+}
+
+/// The contender in Node, or why there is none: a machine may well lack Node.
+fn node() -> Result<Program, String> {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let named = std::env::var_os("LEASEHOLD_NODE").map(PathBuf::from);
+    let mut found = named.into_iter().chain(std::env::split_paths(&path).map(|at| at.join("node")));
+    let node = found.find(|node| node.is_file()).ok_or("it is not on PATH")?;
+    let package = here.join("../node");
+    for needed in ["dist/index.mjs", "binaries"] {
+        if !package.join(needed).exists() {
+            return Err(format!("node/{needed} is missing: `make build-node` builds it"));
+        }
+    }
+    let built = std::env::current_exe().map_err(|cause| cause.to_string())?;
+    Ok(Program::new("node", node).argument(here.join("contender.mjs")).with_path_to(&[&built]))
 }
 
 /// What ends the demo early.

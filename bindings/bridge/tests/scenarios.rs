@@ -1,0 +1,238 @@
+//! What every language must do alike: the scenarios of `scenarios/*.json`, on every store, through the
+//! facade that every binding stands on. The file's format is held to here: an unknown word fails.
+
+use std::collections::HashMap;
+use std::fs;
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use leasehold_bridge::{Attempt, Client, ClientRequest, ErrorInfo, Held, LockRequest, Outcome};
+use leasehold_testkit::server::{Flavour, RedisSetup, on_redis};
+use libtest_mimic::{Arguments, Completion, Failed, Trial};
+use serde::Deserialize;
+
+/// Beyond it something hangs. Never a measure.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    #[serde(rename = "$schema")]
+    _schema: String,
+    scenarios: Vec<Scenario>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Scenario {
+    name: String,
+    steps: Vec<Step>,
+}
+
+#[derive(Clone, Default, Deserialize, Debug)]
+#[serde(deny_unknown_fields, default)]
+struct Step {
+    r#do: String,
+    who: String,
+    client: Option<usize>,
+    lock: String,
+    ttl: Option<f64>,
+    wait: Option<f64>,
+    renew: Option<bool>,
+    max_hold: Option<f64>,
+    priority: i32,
+    note: Option<String>,
+    min: f64,
+    count: u64,
+    holder: Option<String>,
+    waiting: u64,
+    order: Vec<String>,
+    url: String,
+    expect: serde_json::Value,
+}
+
+/// The clients, attempts and leases of one scenario.
+struct Runner {
+    clients: [Client; 2],
+    attempts: HashMap<String, Attempt>,
+    leases: HashMap<String, Held>,
+}
+
+fn main() -> ExitCode {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../scenarios");
+    let mut trials = Vec::new();
+    for path in fs::read_dir(folder).expect("the scenarios").map(|entry| entry.expect("one").path())
+    {
+        let stem = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        if stem == "schema" {
+            continue;
+        }
+        let text = fs::read_to_string(&path).expect("a scenario file");
+        let file: File =
+            serde_json::from_str(&text).unwrap_or_else(|error| panic!("{stem}: {error}"));
+        for scenario in file.scenarios.into_iter().map(Arc::new) {
+            for store in ["memory", "sqlite", "redis"] {
+                let name = format!("{store}: {stem}: {}", scenario.name);
+                let scenario = Arc::clone(&scenario);
+                trials.push(Trial::ignorable_test(name, move || on(store, &scenario)));
+            }
+        }
+    }
+    assert!(trials.len() >= 3 * 40, "only {} scenarios", trials.len());
+    libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
+}
+
+fn on(store: &str, scenario: &Scenario) -> Result<Completion, Failed> {
+    if store == "redis" {
+        return on_redis(&RedisSetup::new(Flavour::Redis), |server| play(&server.url(), scenario));
+    }
+    let folder = tempfile::tempdir()?;
+    let path = folder.path().join("locks.db");
+    // The folder's name is of this run only, and so is the memory store's.
+    let name = folder.path().file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let url = match store {
+        "memory" => format!("memory://{name}"),
+        _ => format!("sqlite://{}", path.display()),
+    };
+    play(&url, scenario);
+    Ok(Completion::Completed)
+}
+
+fn play(url: &str, scenario: &Scenario) {
+    let clients = [connect(url), connect(url)].map(|client| client.expect("a client"));
+    let mut runner = Runner { clients, attempts: HashMap::new(), leases: HashMap::new() };
+    for (number, step) in scenario.steps.iter().enumerate() {
+        let found = runner.step(step);
+        assert_eq!(found, step.expect, "step {}: {step:?}", number + 1);
+    }
+    for client in &runner.clients {
+        finish(&client.shutdown(5.0)).expect("the end");
+    }
+}
+
+fn connect(url: &str) -> Result<Client, ErrorInfo> {
+    Client::connect(ClientRequest { url: Some(url.to_owned()), language: "test" })
+}
+
+/// What `pending` comes to.
+fn finish<T: Clone + Send>(pending: &leasehold_bridge::Pending<T>) -> Result<T, ErrorInfo> {
+    pending.wait_for(PATIENCE).expect("it takes no minute")
+}
+
+fn code<T>(result: Result<T, ErrorInfo>) -> serde_json::Value {
+    result.map_or_else(|error| error.code, |_| "ok").into()
+}
+
+impl Runner {
+    /// What is to be compared with the step's `expect`.
+    fn step(&mut self, step: &Step) -> serde_json::Value {
+        match step.r#do.as_str() {
+            "acquire" | "try" => {
+                self.start(step);
+                return self.outcome(&step.who);
+            }
+            "start" => self.start(step),
+            "outcome" => return self.outcome(&step.who),
+            "cancel" => self.attempts[&step.who].cancel(),
+            "release" => {
+                return finish(&self.lease(step).release()).expect("a release").state.into();
+            }
+            "extend" => {
+                return code(finish(&self.lease(step).extend(seconds(step.ttl.unwrap_or(0.0)))));
+            }
+            "check" => return code(self.lease(step).check(seconds(step.min))),
+            "held" => return self.lease(step).is_held().into(),
+            "lost" => {
+                let (tell, told) = std::sync::mpsc::channel();
+                self.lease(step).on_lost(move |reason| {
+                    let _ = tell.send(reason);
+                });
+                return told.recv_timeout(PATIENCE).expect("a loss").into();
+            }
+            "queued" => self.until(&step.lock, |_, waiting| waiting == step.count),
+            "free" => self.until(&step.lock, |held, waiting| !held && waiting == 0),
+            "inspect" => {
+                let info = self.look(&step.lock);
+                let wanted = step.holder.as_ref().map(|who| self.leases[who].fence());
+                assert_eq!(info.holder.as_ref().map(|holder| holder.fence), wanted, "{info:?}");
+                assert_eq!(info.waiting, step.waiting, "{info:?}");
+                if let (Some(holder), Some(note)) = (info.holder, &step.note) {
+                    assert_eq!(&holder.who.note, note);
+                }
+            }
+            "fences" => {
+                let fences: Vec<u64> =
+                    step.order.iter().map(|who| self.leases[who].fence()).collect();
+                assert!(fences.is_sorted_by(|one, next| one < next), "{fences:?}");
+            }
+            "shutdown" => drop(finish(&self.client(step).shutdown(5.0))),
+            "connect" => return code(connect(&step.url)),
+            other => panic!("{other} is unknown"),
+        }
+        step.expect.clone()
+    }
+
+    fn start(&mut self, step: &Step) {
+        let request = LockRequest {
+            name: step.lock.clone(),
+            ttl: step.ttl.map(seconds),
+            wait: step.wait.map(seconds),
+            try_only: step.r#do == "try",
+            fixed_term: step.renew == Some(false),
+            max_hold: step.max_hold.map(seconds),
+            owner: None,
+            priority: step.priority,
+            note: step.note.clone().unwrap_or_default(),
+        };
+        let attempt = self.client(step).attempt(&request);
+        // Nobody blocks for it: our runtime goes on with it.
+        attempt.on_done(|| ());
+        self.attempts.insert(step.who.clone(), attempt);
+    }
+
+    fn outcome(&mut self, who: &str) -> serde_json::Value {
+        let attempt = &self.attempts[who];
+        match attempt.wait_for(PATIENCE).expect("an outcome") {
+            Outcome::Held { .. } => {
+                self.leases.insert(who.to_owned(), attempt.held().expect("what is held"));
+                "held".into()
+            }
+            Outcome::Busy => "busy".into(),
+            Outcome::Cancelled => "cancelled".into(),
+            other => code::<()>(Err(other.error().expect("an error"))),
+        }
+    }
+
+    /// Waits until `fits` is true of whether the lock is held and of the number of its waiters.
+    fn until(&self, lock: &str, fits: impl Fn(bool, u64) -> bool) {
+        let sys = leasehold::runtime::native_sys().expect("threads");
+        let limit = sys.now() + PATIENCE;
+        loop {
+            let info = self.look(lock);
+            if fits(info.holder.is_some(), info.waiting) {
+                return;
+            }
+            assert!(sys.now() < limit, "never came true: {info:?}");
+            leasehold::block_on(sys.sleep_until(sys.now() + Duration::from_millis(2)));
+        }
+    }
+
+    fn look(&self, lock: &str) -> leasehold_bridge::LockInfo {
+        finish(&self.clients[1].inspect(lock.to_owned())).expect("a look")
+    }
+
+    fn client(&self, step: &Step) -> &Client {
+        &self.clients[step.client.unwrap_or(1) - 1]
+    }
+
+    fn lease(&self, step: &Step) -> &Held {
+        &self.leases[&step.who]
+    }
+}
+
+/// The scenarios count in milliseconds.
+fn seconds(millis: f64) -> f64 {
+    millis / 1000.0
+}

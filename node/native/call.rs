@@ -1,0 +1,76 @@
+//! A call under way, whatever it yields.
+
+use leasehold_bridge::{ErrorInfo, Pending};
+use napi::Either;
+use napi::bindgen_prelude::Either4;
+use napi_derive::napi;
+
+use crate::mailbox::Mailbox;
+use crate::plain::{Failure, Lock, Plain};
+
+type Value = Either4<bool, String, Lock, Vec<Lock>>;
+
+/// A call under way. Dropping it stops nothing.
+#[napi]
+pub struct Call(Box<dyn Work>);
+
+#[napi]
+impl Call {
+    /// Whether it is done.
+    #[napi]
+    pub fn done(&self) -> bool {
+        self.0.done()
+    }
+
+    /// The error that it came to, if it is done and came to one.
+    #[napi]
+    pub fn failure(&self) -> Option<Failure> {
+        self.0.result().and_then(Result::err).map(Failure::from)
+    }
+
+    /// What it yielded, if it is done and yielded something.
+    #[napi]
+    pub fn value(&self) -> Option<Value> {
+        self.0.result().and_then(Result::ok)
+    }
+
+    /// Has `key` put into `mailbox` when it is done: at once, if it is.
+    #[napi]
+    pub fn notify(&self, mailbox: &Mailbox, key: f64) {
+        self.0.notify(mailbox, key);
+    }
+}
+
+impl Call {
+    pub(crate) fn of<T: Plain>(pending: Pending<T>) -> Self {
+        Self(Box::new(pending))
+    }
+}
+
+trait Work {
+    fn done(&self) -> bool;
+    fn result(&self) -> Option<Result<Value, ErrorInfo>>;
+    fn notify(&self, mailbox: &Mailbox, key: f64);
+}
+
+impl<T: Plain> Work for Pending<T> {
+    fn done(&self) -> bool {
+        Pending::result(self).is_some()
+    }
+
+    fn result(&self) -> Option<Result<Value, ErrorInfo>> {
+        Pending::result(self).map(|result| result.map(Plain::plain))
+    }
+
+    fn notify(&self, mailbox: &Mailbox, key: f64) {
+        self.on_done(mailbox.letter(key));
+    }
+}
+
+/// For calls that yield at once.
+pub(crate) fn now<T>(result: Result<T, ErrorInfo>) -> Either<T, Failure> {
+    match result {
+        Ok(value) => Either::A(value),
+        Err(error) => Either::B(error.into()),
+    }
+}

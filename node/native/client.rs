@@ -1,0 +1,84 @@
+//! The client: every call starts work and returns at once.
+
+use leasehold_bridge::{Client as Bridge, ClientRequest, LockRequest};
+use napi::Either;
+use napi::bindgen_prelude::BigInt;
+use napi_derive::napi;
+
+use crate::attempt::Attempt;
+use crate::call::{Call, now};
+use crate::plain::Failure;
+
+/// Access to one store.
+#[napi]
+pub struct Client(Bridge);
+
+#[napi]
+impl Client {
+    /// A client of the store at `url`, or of the default store.
+    #[napi]
+    pub fn connect(url: Option<String>) -> Either<Client, Failure> {
+        let request = ClientRequest { url, language: "node" };
+        now(Bridge::connect(request).map(Self))
+    }
+
+    /// The store's URL, without secrets.
+    #[napi]
+    pub fn url(&self) -> String {
+        self.0.url()
+    }
+
+    /// Starts one try to take a lock. Spans are seconds; what is absent has its default.
+    #[napi]
+    #[allow(clippy::too_many_arguments, reason = "one per option; called from one place")]
+    pub fn attempt(
+        &self,
+        name: String,
+        try_only: bool,
+        ttl: Option<f64>,
+        wait: Option<f64>,
+        fixed_term: bool,
+        max_hold: Option<f64>,
+        owner: Option<BigInt>,
+        priority: i32,
+        note: String,
+    ) -> Attempt {
+        // 128 bits at most: the TypeScript half has checked it. (BigInt::get_u128 panics for 0n.)
+        let owner = owner.map(|number| {
+            number.words.iter().rev().fold(0, |all, word| (all << 64) | u128::from(*word))
+        });
+        let request =
+            LockRequest { name, ttl, wait, try_only, fixed_term, max_hold, owner, priority, note };
+        Attempt::of(self.0.attempt(&request))
+    }
+
+    /// The number of a fresh identity.
+    #[napi]
+    pub fn owner(&self) -> Either<BigInt, Failure> {
+        now(self.0.owner().map(BigInt::from))
+    }
+
+    /// Proves that the store answers.
+    #[napi]
+    pub fn ping(&self) -> Call {
+        Call::of(self.0.ping())
+    }
+
+    /// One lock, as people see it.
+    #[napi]
+    pub fn inspect(&self, name: String) -> Call {
+        Call::of(self.0.inspect(name))
+    }
+
+    /// Locks that are held or waited for and start with `prefix`, after `after`.
+    #[napi]
+    pub fn list(&self, prefix: String, after: Option<String>, limit: u32) -> Call {
+        Call::of(self.0.list(prefix, after, limit))
+    }
+
+    /// Ends the client within `grace` seconds.
+    #[napi]
+    pub fn shutdown(&self, grace: f64) -> Call {
+        Call::of(self.0.shutdown(grace))
+    }
+}

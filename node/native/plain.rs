@@ -1,0 +1,133 @@
+//! The bridge's plain data as JavaScript objects. The TypeScript half makes its own types of them.
+
+use leasehold_bridge::{ErrorInfo, HolderInfo, LockInfo, Release, WaiterInfo};
+use napi::bindgen_prelude::Either4;
+use napi_derive::napi;
+
+/// An error as data: the TypeScript half has the classes.
+#[napi(object, object_from_js = false)]
+#[derive(Clone)]
+pub struct Failure {
+    /// Of the one list of codes.
+    pub code: &'static str,
+    /// One line that names the input or the place.
+    pub message: String,
+    /// Whether the same call may succeed later.
+    pub retryable: bool,
+    /// Why the lease was lost, if that is what the error says.
+    pub reason: Option<&'static str>,
+    /// The causes, nearest first.
+    pub causes: Vec<String>,
+}
+
+impl From<ErrorInfo> for Failure {
+    fn from(error: ErrorInfo) -> Self {
+        let ErrorInfo { code, message, retryable, reason, causes } = error;
+        Self { code, message, retryable, reason, causes }
+    }
+}
+
+/// One lock, as people see it.
+#[napi(object, object_from_js = false)]
+pub struct Lock {
+    /// Its name.
+    pub name: String,
+    /// Who holds it.
+    pub holder: Option<Holder>,
+    /// Who waits, first in line first; at most 100.
+    pub queue: Vec<Who>,
+    /// How many wait in all.
+    pub waiting: f64,
+}
+
+/// The holder of a lock.
+#[napi(object, object_from_js = false)]
+pub struct Holder {
+    /// The fence of the tenure.
+    pub fence: f64,
+    /// Seconds left of the lease as the holder was told.
+    pub told: f64,
+    /// Seconds left of it in the store.
+    pub stored: f64,
+    /// Who it is.
+    pub who: Who,
+}
+
+/// Who holds or waits.
+#[napi(object, object_from_js = false)]
+pub struct Who {
+    /// The host's name.
+    pub host: String,
+    /// The process id.
+    pub pid: u32,
+    /// The language.
+    pub language: String,
+    /// When the attempt began, in seconds since 1970.
+    pub since: f64,
+    /// The caller's note.
+    pub note: String,
+}
+
+/// What a call yields, as JavaScript sees it.
+pub(crate) trait Plain: Clone + Send + 'static {
+    fn plain(self) -> Either4<bool, String, Lock, Vec<Lock>>;
+}
+
+impl Plain for () {
+    fn plain(self) -> Either4<bool, String, Lock, Vec<Lock>> {
+        Either4::A(true)
+    }
+}
+
+impl Plain for bool {
+    fn plain(self) -> Either4<bool, String, Lock, Vec<Lock>> {
+        Either4::A(self)
+    }
+}
+
+impl Plain for Release {
+    fn plain(self) -> Either4<bool, String, Lock, Vec<Lock>> {
+        Either4::B(self.state.to_owned())
+    }
+}
+
+impl Plain for LockInfo {
+    fn plain(self) -> Either4<bool, String, Lock, Vec<Lock>> {
+        Either4::C(self.into())
+    }
+}
+
+impl Plain for Vec<LockInfo> {
+    fn plain(self) -> Either4<bool, String, Lock, Vec<Lock>> {
+        Either4::D(self.into_iter().map(Lock::from).collect())
+    }
+}
+
+impl From<LockInfo> for Lock {
+    fn from(info: LockInfo) -> Self {
+        Self {
+            name: info.name,
+            holder: info.holder.map(Holder::from),
+            queue: info.queue.into_iter().map(Who::from).collect(),
+            waiting: info.waiting as f64,
+        }
+    }
+}
+
+impl From<HolderInfo> for Holder {
+    fn from(info: HolderInfo) -> Self {
+        Self {
+            fence: info.fence as f64,
+            told: info.told,
+            stored: info.stored,
+            who: info.who.into(),
+        }
+    }
+}
+
+impl From<WaiterInfo> for Who {
+    fn from(info: WaiterInfo) -> Self {
+        let WaiterInfo { host, pid, language, since, note } = info;
+        Self { host, pid, language, since, note }
+    }
+}

@@ -1,0 +1,242 @@
+/** Access to one store. */
+
+import { debuglog, inspect } from "node:util";
+
+import {
+  flag,
+  maybeSeconds,
+  options,
+  ownerNumber,
+  seconds,
+  signalOf,
+  text,
+  whole,
+} from "./convert.js";
+import { fromFailure, shown } from "./errors.js";
+import "./exit.js";
+import { Lease } from "./lease.js";
+import { State, native } from "./native.js";
+import type { Client as NativeClient, Lock as NativeLock, Who } from "./native.js";
+import { Owner } from "./plain.js";
+import type { Duration, LockInfo, LockOptions, TryOptions, WaiterInfo } from "./plain.js";
+import * as post from "./post.js";
+
+/** The ttl of a lock that names none. */
+const DEFAULT_TTL_S = 30;
+
+const TRY_OPTIONS = ["ttl", "renew", "maxHold", "owner", "note", "signal"];
+const KNOWN = {
+  lock: new Set([...TRY_OPTIONS, "wait", "priority"]),
+  try: new Set(TRY_OPTIONS),
+  list: new Set(["after", "limit"]),
+};
+
+const tell = debuglog("leasehold");
+
+/** What is done under a lock. */
+export type Body<T> = (lease: Lease) => T | PromiseLike<T>;
+
+/**
+ * A client of the store at `url`: `memory://` (private to the client), `memory://name` (shared in the
+ * process), `sqlite:///path`, `redis://[user:password@]host[:port][/database]` (`rediss` for TLS).
+ *
+ * Without a URL: `LEASEHOLD_URL` if it is set and not empty, else the file
+ * `~/.local/state/leasehold/locks.db` of the effective user: the locks of this user on this host.
+ *
+ * Nothing is opened before the first request; `ping()` proves the store. Throws `InvalidInputError` for
+ * what is no URL of a store and `UnsupportedError` for a store that this version lacks.
+ */
+export function connect(url?: string): Client {
+  const found = native.Client.connect(url === undefined ? url : text("the store URL", url));
+  if ("code" in found) {
+    throw fromFailure(found);
+  }
+  if (url === undefined && !process.env["LEASEHOLD_URL"]) {
+    tell("default store %s: locks of this user on this host", found.url());
+  }
+  return new Client(found);
+}
+
+/** Access to one store; see `connect`. Cheap, and safe to share. Each worker thread makes its own. */
+export class Client implements AsyncDisposable {
+  readonly #native: NativeClient;
+
+  /** @internal */
+  constructor(client: NativeClient) {
+    this.#native = client;
+  }
+
+  /** Where the locks live, without secrets. */
+  get url(): string {
+    return this.#native.url();
+  }
+
+  /**
+   * Takes a lock; release the lease yourself, best with `await using` or try/finally. `name` is any
+   * Unicode text of 1 to 1,024 bytes of UTF-8, taken as it is.
+   *
+   * Rejects with `LockTimeoutError` where the wait ran out, the reason of your `signal` where that was
+   * aborted, `InvalidInputError` for a wrong name or option, and as the store fails; nothing is left
+   * behind then. A promise that is dropped (by `Promise.race`, say) still takes the lock, and its lease
+   * is given back when it is collected: pass a `signal` and abort it instead.
+   */
+  acquire(name: string, options?: LockOptions): Promise<Lease> {
+    // An attempt that waits has a lease or an error.
+    return this.#take(name, false, options) as Promise<Lease>;
+  }
+
+  /** Takes a lock if it is free; null where another holds it. */
+  tryAcquire(name: string, options?: TryOptions): Promise<Lease | null> {
+    return this.#take(name, true, options);
+  }
+
+  /**
+   * Runs `body` under a lock and gives it back, waiting for that at most one second. If the lease was
+   * lost meanwhile and the body succeeded, rejects with `LockLostError`; an error of the body's own is
+   * never masked. `lease.signal` tells the body of the loss: pass it on to what it calls.
+   */
+  withLock<T>(name: string, body: Body<T>): Promise<T>;
+  withLock<T>(name: string, options: LockOptions | undefined, body: Body<T>): Promise<T>;
+  async withLock<T>(
+    name: string,
+    optionsOrBody: LockOptions | Body<T> | undefined,
+    bodyOrNothing?: Body<T>,
+  ): Promise<T> {
+    const [options, body] =
+      typeof optionsOrBody === "function"
+        ? [undefined, optionsOrBody]
+        : [optionsOrBody, bodyOrNothing];
+    if (typeof body !== "function") {
+      throw new TypeError(`the body is ${shown(body)}: a function is needed`);
+    }
+    const lease = await this.acquire(name, options);
+    let result: T;
+    try {
+      // Aborted after the grant, before the body began.
+      options?.signal?.throwIfAborted();
+      result = await body(lease);
+    } catch (error) {
+      await lease.release().catch(() => undefined);
+      throw error;
+    }
+    if ((await lease.release()) === "lost") {
+      throw lease.loss();
+    }
+    return result;
+  }
+
+  /** A fresh identity for the locks of one unit of work. Asks nothing of the store. */
+  owner(): Owner {
+    const number = this.#native.owner();
+    if (typeof number !== "bigint") {
+      throw fromFailure(number);
+    }
+    return new Owner(number);
+  }
+
+  /** Proves that the store answers. */
+  async ping(): Promise<void> {
+    await post.finish(this.#native.ping());
+  }
+
+  /** One lock, as people see it: who holds it and who waits, now. */
+  async inspect(name: string): Promise<LockInfo> {
+    return lockInfo(await post.finish(this.#native.inspect(text("the lock name", name)), name));
+  }
+
+  /** Whether anybody holds the lock, now. Take the lock rather than act on this. */
+  async isLocked(name: string): Promise<boolean> {
+    return (await this.inspect(name)).holder !== undefined;
+  }
+
+  /**
+   * Locks that are held or waited for and whose names start with `prefix`, in order of name: at most
+   * `limit` (100), only those after `after` (the last of the previous page).
+   */
+  async list(
+    prefix = "",
+    page?: { readonly after?: string | undefined; readonly limit?: number | undefined },
+  ): Promise<LockInfo[]> {
+    const { after, limit = 100 } = options(page, KNOWN.list);
+    const call = this.#native.list(
+      text("prefix", prefix),
+      after === undefined ? after : text("after", after),
+      whole("limit", limit, 0, 2 ** 32 - 1),
+    );
+    return (await post.finish(call)).map(lockInfo);
+  }
+
+  /**
+   * Ends this client: its holders are told, its waiters refused, its leases given back. Waits for that
+   * at most `grace`; says whether it was enough.
+   */
+  async shutdown(grace: Duration = 1000): Promise<boolean> {
+    return post.finish(this.#native.shutdown(seconds("grace", grace)));
+  }
+
+  /** The end of an `await using` block: `shutdown()`. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.shutdown();
+  }
+
+  /** @internal */
+  [inspect.custom](): string {
+    return `<Client of ${this.url}>`;
+  }
+
+  async #take(
+    name: string,
+    tryOnly: boolean,
+    given: LockOptions | undefined,
+  ): Promise<Lease | null> {
+    const asked = options(given, tryOnly ? KNOWN.try : KNOWN.lock);
+    const signal = signalOf(asked.signal);
+    signal?.throwIfAborted();
+    const attempt = this.#native.attempt(
+      text("the lock name", name),
+      tryOnly,
+      maybeSeconds("ttl", asked.ttl) ?? DEFAULT_TTL_S,
+      maybeSeconds("wait", asked.wait),
+      !flag("renew", asked.renew ?? true),
+      maybeSeconds("maxHold", asked.maxHold),
+      ownerNumber(asked.owner),
+      whole("priority", asked.priority ?? 0, -(2 ** 31), 2 ** 31 - 1),
+      text("note", asked.note ?? ""),
+    );
+    let state = attempt.poll();
+    if (state === State.pending) {
+      await post.settled(attempt, signal);
+      state = attempt.poll();
+    }
+    if (signal?.aborted === true) {
+      // Granted or not: what the caller will never see is given back.
+      attempt.cancel();
+      throw signal.reason;
+    }
+    if (state === State.held) {
+      return new Lease(name, attempt);
+    }
+    const failure = attempt.failure();
+    if (failure !== null) {
+      throw fromFailure(failure, name);
+    }
+    return null;
+  }
+}
+
+function lockInfo(plain: NativeLock): LockInfo {
+  const { name, holder, queue, waiting } = plain;
+  const common = { name, queue: queue.map(waiterInfo), waiting };
+  if (holder === undefined) {
+    return common;
+  }
+  const { fence, told, stored, who } = holder;
+  return {
+    ...common,
+    holder: { fence, told: told * 1000, stored: stored * 1000, who: waiterInfo(who) },
+  };
+}
+
+function waiterInfo({ host, pid, language, since, note }: Who): WaiterInfo {
+  return { host, pid, language, since: new Date(since * 1000), note };
+}

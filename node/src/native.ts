@@ -1,0 +1,142 @@
+/**
+ * Finds and loads the native half. Not a public API.
+ *
+ * The package carries its binary: nothing is downloaded when it is installed. Where there is none for
+ * this platform, the import fails with the platform, the file and what to do; Node's own words would be
+ * "Cannot find module".
+ */
+
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+
+import type { LostReason, ReleaseState } from "./plain.js";
+
+/** An error as data. */
+export interface Failure {
+  readonly code: string;
+  readonly message: string;
+  readonly retryable: boolean;
+  readonly reason?: LostReason;
+  readonly causes: readonly string[];
+}
+
+/** One lock; spans and points in time are seconds. */
+export interface Lock {
+  readonly name: string;
+  readonly holder?: {
+    readonly fence: number;
+    readonly told: number;
+    readonly stored: number;
+    readonly who: Who;
+  };
+  readonly queue: readonly Who[];
+  readonly waiting: number;
+}
+
+/** Who holds or waits. */
+export interface Who {
+  readonly host: string;
+  readonly pid: number;
+  readonly language: string;
+  readonly since: number;
+  readonly note: string;
+}
+
+/** What an attempt came to; the numbers are the native half's. */
+export const State = { pending: 0, held: 1, busy: 2, failed: 3 } as const;
+
+/** Something that tells a mailbox when it is done. */
+export interface Work {
+  notify(mailbox: Mailbox, key: number): void;
+}
+
+export interface Mailbox {
+  /** Kept by whoever made it: its end would be the end of all news. */
+  readonly constructor: unknown;
+}
+
+export interface Call<T> extends Work {
+  done(): boolean;
+  failure(): Failure | null;
+  value(): T | null;
+}
+
+export interface Attempt extends Work {
+  poll(): number;
+  failure(): Failure | null;
+  cancel(): void;
+  fence(): number;
+  owner(): bigint | null;
+  isHeld(): boolean;
+  remaining(): number;
+  lostReason(): LostReason | null;
+  loss(): Failure | null;
+  check(minRemaining: number): Failure | null;
+  extend(ttl: number): Call<true>;
+  touch(): void;
+  release(): Call<ReleaseState>;
+  onLost(mailbox: Mailbox, key: number): void;
+}
+
+export interface Client {
+  url(): string;
+  attempt(
+    name: string,
+    tryOnly: boolean,
+    ttl: number | undefined,
+    wait: number | undefined,
+    fixedTerm: boolean,
+    maxHold: number | undefined,
+    owner: bigint | undefined,
+    priority: number,
+    note: string,
+  ): Attempt;
+  owner(): bigint | Failure;
+  ping(): Call<true>;
+  inspect(name: string): Call<Lock>;
+  list(prefix: string, after: string | undefined, limit: number): Call<Lock[]>;
+  shutdown(grace: number): Call<boolean>;
+}
+
+interface Native {
+  readonly Client: { connect(url: string | undefined): Client | Failure };
+  readonly Mailbox: new (arrived: (keys: number[]) => void) => Mailbox;
+  errorCodes(): string[];
+  lostReasons(): LostReason[];
+  releaseAll(graceMs: number): boolean;
+}
+
+/** Where binaries lie, in the package and beside its sources. */
+const FOLDER = join(__dirname, "..", "binaries");
+
+/** The names under which a binary for this platform may lie. */
+export function candidates(platform: string, arch: string): string[] {
+  const base = `leasehold-${platform}-${arch}`;
+  return platform === "linux" ? [`${base}-gnu.node`, `${base}-musl.node`] : [`${base}.node`];
+}
+
+/** Loads the first of `files` in `folder` that is there and loads. */
+export function load(folder: string, files: readonly string[]): unknown {
+  let cause: unknown;
+  for (const file of files) {
+    const path = join(folder, file);
+    if (existsSync(path)) {
+      try {
+        return require(path);
+      } catch (error) {
+        cause ??= error;
+      }
+    }
+  }
+  const what =
+    cause === undefined
+      ? `has no binary for ${process.platform} ${process.arch}`
+      : `has a binary for ${process.platform} ${process.arch} that does not load here`;
+  const message =
+    `leasehold ${what}: looked for ${files.join(" and ")} in ${folder}. ` +
+    "Install a package that was packed on this platform, or build it from source: " +
+    "`make build-node` in the repository (needs Rust).";
+  throw new Error(message, cause === undefined ? undefined : { cause });
+}
+
+export const native = load(FOLDER, candidates(process.platform, process.arch)) as Native;

@@ -1,0 +1,120 @@
+/** Plain data that the calls take and give. */
+
+import { invalid, shown } from "./errors.js";
+
+/** Milliseconds, or a string such as `"500ms"`, `"30s"`, `"5m"`, `"1h"`, `"1d"`. */
+export type Duration = number | string;
+
+/** Why a lease ended before its release. */
+export type LostReason =
+  /** It was not renewed in time: the process was paused or starved, or it was a fixed term. */
+  | "expired"
+  /** It was ended from outside. */
+  | "revoked"
+  /** Another holds the lock with a newer fence. */
+  | "superseded"
+  /** The store did not answer until the deadline. */
+  | "store_unreachable"
+  /** The store's session that carried it ended. */
+  | "session_expired"
+  /** It reached its `maxHold`. */
+  | "max_hold"
+  /** It belongs to the parent of this forked process. */
+  | "forked"
+  /** The client was shut down, or the process is exiting. */
+  | "shutdown";
+
+/** Every reason, for a check against the core's list. */
+export const LOST_REASONS: readonly LostReason[] = [
+  "expired",
+  "revoked",
+  "superseded",
+  "store_unreachable",
+  "session_expired",
+  "max_hold",
+  "forked",
+  "shutdown",
+];
+
+/**
+ * What a release found: the lock was given back; the store has not answered yet and the release goes
+ * on in the background; there was nothing to give back any more; it was given back before.
+ */
+export type ReleaseState = "released" | "background" | "lost" | "repeated";
+
+/** Who waits for a lock, or holds it. */
+export interface WaiterInfo {
+  readonly host: string;
+  readonly pid: number;
+  readonly language: string;
+  /** When the attempt began. */
+  readonly since: Date;
+  readonly note: string;
+}
+
+/** Who holds a lock. */
+export interface HolderInfo {
+  readonly fence: number;
+  /** Milliseconds left of the lease as the holder was told. */
+  readonly told: number;
+  /** Milliseconds left of it in the store, which keeps it a little longer. */
+  readonly stored: number;
+  readonly who: WaiterInfo;
+}
+
+/** One lock, as people see it. */
+export interface LockInfo {
+  readonly name: string;
+  /** Who holds it, if anybody does. */
+  readonly holder?: HolderInfo;
+  /** Who waits, first in line first; at most 100. */
+  readonly queue: readonly WaiterInfo[];
+  /** How many wait in all. */
+  readonly waiting: number;
+}
+
+/**
+ * An explicit identity, for the locks of one unit of work: re-entry and deadlock detection go by it,
+ * never by the asynchronous context. From `client.owner()`; the number may be passed on to another
+ * process.
+ */
+export class Owner {
+  readonly number: bigint;
+
+  constructor(number: bigint) {
+    if (typeof number !== "bigint") {
+      throw new TypeError(`an owner's number is a bigint, not ${shown(number)}`);
+    }
+    if (number < 0n || number >= 1n << 128n) {
+      throw invalid(`an owner's number has 128 bits: ${number} has not`);
+    }
+    this.number = number;
+  }
+}
+
+/** How a lock is asked for. What is absent has its default. */
+export interface TryOptions {
+  /** How long the lease lasts without a renewal: 10 ms to 365 days; 30 s. */
+  readonly ttl?: Duration | undefined;
+  /** False for a fixed term, which ends after its ttl whatever happens. */
+  readonly renew?: boolean | undefined;
+  /** The longest tenure, however often renewed; `lease.touch()` counts anew. */
+  readonly maxHold?: Duration | undefined;
+  /** An identity for re-entry and deadlock detection, from `client.owner()`. */
+  readonly owner?: Owner | undefined;
+  /** Free text for people who look at the lock, at most 256 bytes. */
+  readonly note?: string | undefined;
+  /**
+   * Gives up the attempt when it is aborted, with the signal's reason as the error. It ends with the
+   * grant: afterwards it is the caller's to release.
+   */
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** How a lock is asked for by who waits for it. */
+export interface LockOptions extends TryOptions {
+  /** How long to wait: for ever where it is absent, 0 not at all. */
+  readonly wait?: Duration | undefined;
+  /** Larger goes first in the queue. */
+  readonly priority?: number | undefined;
+}

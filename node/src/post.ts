@@ -1,0 +1,102 @@
+/**
+ * Waiting for the native half: one mailbox for this thread, whose numbers arrive an array at a time.
+ *
+ * A call that somebody awaits keeps the process alive, as any pending request does. What may be told
+ * of a lease does not: a program that has nothing else to do ends, and its locks are given back.
+ */
+
+import { native } from "./native.js";
+import type { Attempt, Call, Mailbox, Work } from "./native.js";
+import { fromFailure } from "./errors.js";
+
+/** Whoever wants to hear of a loss. Held weakly: a registry must not keep a forgotten lease. */
+export interface Listener {
+  lost(): void;
+}
+
+const awaited = new Map<number, () => void>();
+const listeners = new Map<number, WeakRef<Listener>>();
+const mailbox: Mailbox = new native.Mailbox(arrived);
+// Does nothing but exist, while a call is awaited: the mailbox itself keeps nothing alive.
+const alive = setInterval(() => {}, 2 ** 30).unref();
+let lastKey = 0;
+
+/** The result of `call`. */
+export async function finish<T>(call: Call<T>, lock?: string): Promise<T> {
+  if (!call.done()) {
+    await done(call);
+  }
+  const failure = call.failure();
+  if (failure !== null) {
+    throw fromFailure(failure, lock);
+  }
+  return call.value() as T;
+}
+
+/** Resolves when `work` is done, or as soon as `signal` is aborted, which cancels it. */
+export function settled(work: Attempt, signal: AbortSignal | undefined): Promise<void> {
+  if (signal === undefined) {
+    return done(work);
+  }
+  return new Promise((resolve) => {
+    const abort = (): void => {
+      rest(key);
+      work.cancel();
+      resolve();
+    };
+    const key = expect(work, () => {
+      signal.removeEventListener("abort", abort);
+      resolve();
+    });
+    signal.addEventListener("abort", abort, { once: true });
+  });
+}
+
+/** Has `listener` told when the lease of `attempt` is lost; the number to give to `forget`. */
+export function listen(attempt: Attempt, listener: Listener): number {
+  const key = ++lastKey;
+  listeners.set(key, new WeakRef(listener));
+  attempt.onLost(mailbox, key);
+  return key;
+}
+
+/** Tells a listener nothing any more. */
+export function forget(key: number): void {
+  listeners.delete(key);
+}
+
+function done(work: Work): Promise<void> {
+  return new Promise((resolve) => expect(work, resolve));
+}
+
+function expect(work: Work, resolve: () => void): number {
+  const key = ++lastKey;
+  awaited.set(key, resolve);
+  if (awaited.size === 1) {
+    alive.ref();
+  }
+  work.notify(mailbox, key);
+  return key;
+}
+
+/** No longer expects `key`. */
+function rest(key: number): void {
+  awaited.delete(key);
+  if (awaited.size === 0) {
+    alive.unref();
+  }
+}
+
+function arrived(keys: number[]): void {
+  for (const key of keys) {
+    const resolve = awaited.get(key);
+    if (resolve !== undefined) {
+      rest(key);
+      resolve();
+    } else {
+      const listener = listeners.get(key)?.deref();
+      listeners.delete(key);
+      listener?.lost();
+    }
+  }
+}

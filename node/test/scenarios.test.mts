@@ -1,0 +1,161 @@
+/** What every language must do alike: the scenarios of scenarios/*.json, on every store. */
+
+import assert from "node:assert/strict";
+import { readFileSync, readdirSync } from "node:fs";
+import { join } from "node:path";
+import { describe, test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
+
+import { LockError, connect } from "leasehold";
+import type { Client, Lease, LockOptions } from "leasehold";
+
+import { HERE, PATIENCE, STORES, nothingLeft, queued } from "./help.mjs";
+
+const FOLDER = join(HERE, "..", "scenarios");
+
+interface Step {
+  readonly do: string;
+  readonly who?: string;
+  readonly client?: 1 | 2;
+  readonly lock?: string;
+  readonly ttl?: number;
+  readonly wait?: number;
+  readonly renew?: boolean;
+  readonly max_hold?: number;
+  readonly priority?: number;
+  readonly note?: string;
+  readonly min?: number;
+  readonly count?: number;
+  readonly holder?: string | null;
+  readonly waiting?: number;
+  readonly order?: readonly string[];
+  readonly url?: string;
+  readonly expect?: string | boolean;
+}
+
+class Runner {
+  readonly #clients: readonly [Client, Client];
+  readonly #leases = new Map<string, Lease>();
+  readonly #started = new Map<string, { abort: AbortController; outcome: Promise<string> }>();
+
+  constructor(url: string) {
+    this.#clients = [connect(url), connect(url)];
+  }
+
+  async step(step: Step): Promise<void> {
+    const { lock = "", who = "", expect } = step;
+    const observer = this.#clients[1];
+    switch (step.do) {
+      case "acquire":
+      case "try":
+        return assert.equal(await this.#take(step), expect);
+      case "start": {
+        const abort = new AbortController();
+        const outcome = this.#take(step, abort.signal);
+        return void this.#started.set(who, { abort, outcome });
+      }
+      case "outcome":
+        return assert.equal(await this.#started.get(who)?.outcome, expect);
+      case "cancel":
+        return this.#started.get(who)?.abort.abort("cancelled");
+      case "release":
+        return assert.equal(await this.#lease(who).release(), expect);
+      case "extend":
+        return assert.equal(await code(() => this.#lease(who).extend(step.ttl ?? 0)), expect);
+      case "check":
+        return assert.equal(await code(() => this.#lease(who).check(step.min)), expect);
+      case "held":
+        return assert.equal(this.#lease(who).isHeld, expect);
+      case "lost": {
+        const { signal } = this.#lease(who);
+        await sleep(PATIENCE, null, { signal }).catch(() => null);
+        return assert.equal(this.#lease(who).lostReason, expect);
+      }
+      case "queued":
+        return queued(observer, lock, step.count);
+      case "free":
+        return nothingLeft(observer, lock);
+      case "inspect": {
+        const { holder, waiting } = await observer.inspect(lock);
+        const wanted = step.holder == null ? undefined : this.#lease(step.holder).fence;
+        assert.deepEqual([holder?.fence, waiting], [wanted, step.waiting]);
+        return assert.equal(holder?.who.note, step.note ?? holder?.who.note);
+      }
+      case "fences": {
+        const fences = (step.order ?? []).map((name) => this.#lease(name).fence);
+        return fences.forEach((fence, n) => assert.ok(n === 0 || fence > Number(fences[n - 1])));
+      }
+      case "shutdown":
+        return void (await this.#client(step).shutdown(5000));
+      case "connect":
+        return assert.equal(await code(() => connect(step.url)), expect);
+      default:
+        assert.fail(`${step.do} is unknown`);
+    }
+  }
+
+  async end(): Promise<void> {
+    await Promise.all(this.#clients.map((client) => client.shutdown(5000)));
+  }
+
+  async #take(step: Step, signal?: AbortSignal): Promise<string> {
+    const { lock = "", who = "", ttl, wait, renew, max_hold: maxHold, priority, note } = step;
+    const common: LockOptions = { ttl, renew, maxHold, note, signal };
+    const client = this.#client(step);
+    try {
+      const lease =
+        step.do === "try"
+          ? await client.tryAcquire(lock, common)
+          : await client.acquire(lock, { ...common, wait, priority });
+      if (lease !== null) {
+        this.#leases.set(who, lease);
+      }
+      return lease === null ? "busy" : "held";
+    } catch (error) {
+      return error instanceof LockError ? error.code : String(error);
+    }
+  }
+
+  #client({ client = 1 }: Step): Client {
+    return this.#clients[client - 1] as Client;
+  }
+
+  #lease(who: string): Lease {
+    const lease = this.#leases.get(who);
+    assert.ok(lease, `${who} has a lease`);
+    return lease;
+  }
+}
+
+/** "ok", or the code of the error that `action` throws. */
+async function code(action: () => unknown): Promise<string> {
+  try {
+    await action();
+    return "ok";
+  } catch (error) {
+    return error instanceof LockError ? error.code : String(error);
+  }
+}
+
+let named = 0;
+for (const store of STORES) {
+  describe(store.name, { skip: store.skip }, () => {
+    for (const file of readdirSync(FOLDER).filter((name) => name !== "schema.json")) {
+      const { scenarios } = JSON.parse(readFileSync(join(FOLDER, file), "utf8")) as {
+        scenarios: { name: string; steps: Step[] }[];
+      };
+      for (const { name, steps } of scenarios) {
+        test(name, async () => {
+          named += 1;
+          const runner = new Runner(store.name === "memory" ? `memory://${named}` : store.url());
+          for (const [index, step] of steps.entries()) {
+            await runner.step(step).catch((cause: unknown) => {
+              throw new Error(`${file}: step ${index + 1}: ${JSON.stringify(step)}`, { cause });
+            });
+          }
+          await runner.end();
+        });
+      }
+    }
+  });
+}

@@ -1,0 +1,170 @@
+"""What every language must do alike: the scenarios of scenarios/*.json, on every store."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+import uuid
+from collections.abc import Callable
+from concurrent.futures import CancelledError, Future
+from pathlib import Path
+from typing import Any
+
+import leasehold
+import pytest
+from conftest import PATIENCE, Redis, nothing_left, queued
+
+FOLDER = Path(__file__).parents[2] / "scenarios"
+SCHEMA = json.loads((FOLDER / "schema.json").read_text())["$defs"]["step"]["properties"]
+SCENARIOS: list[tuple[str, list[dict[str, Any]]]] = [
+    (f"{path.stem}: {scenario['name']}", scenario["steps"])
+    for path in sorted(FOLDER.glob("*.json"))
+    if path.stem != "schema"
+    for scenario in json.loads(path.read_text())["scenarios"]
+]
+
+Step = dict[str, Any]
+
+
+def seconds(step: Step, key: str) -> float | None:
+    """The scenarios count in milliseconds."""
+    return step[key] / 1000 if key in step else None
+
+
+def code(action: Callable[[], object]) -> str:
+    """ "ok", or the code of the error that `action` raises."""
+    try:
+        action()
+    except leasehold.LockError as error:
+        return error.code
+    return "ok"
+
+
+class Runner:
+    def __init__(self, url: str) -> None:
+        self.clients = [leasehold.connect(url), leasehold.connect(url)]
+        self.leases: dict[str, leasehold.Lease] = {}
+        self.started: dict[str, Future[str]] = {}
+        # What is started goes on in a loop of its own, where it can also be cancelled.
+        self.loop = asyncio.new_event_loop()
+        self.thread = threading.Thread(target=self.loop.run_forever, daemon=True)
+        self.thread.start()
+
+    def lock(self, step: Step) -> leasehold.Lock | leasehold.TryLock:
+        options: dict[str, Any] = {
+            key: value
+            for key in ("ttl", "wait", "max_hold")
+            if (value := seconds(step, key)) is not None
+        }
+        options |= {key: step[key] for key in ("renew", "priority", "note") if key in step}
+        client: leasehold.Client = self.clients[step.get("client", 1) - 1]
+        if step["do"] == "try":
+            return client.try_lock(step["lock"], **options)
+        return client.lock(step["lock"], **options)
+
+    def took(self, step: Step, lease: leasehold.Lease | None) -> str:
+        if lease is None:
+            return "busy"
+        self.leases[step["who"]] = lease
+        return "held"
+
+    def take(self, step: Step) -> str:
+        try:
+            return self.took(step, self.lock(step).acquire())
+        except leasehold.LockError as error:
+            return error.code
+
+    async def start(self, step: Step) -> str:
+        try:
+            return self.took(step, await self.lock(step).acquire_async())
+        except leasehold.LockError as error:
+            return error.code
+
+    def outcome(self, who: str) -> str:
+        try:
+            return self.started[who].result(PATIENCE)
+        except CancelledError:
+            return "cancelled"
+
+    def step(self, step: Step) -> None:
+        observer = self.clients[1]
+        who, lock, expect = (step.get(key, "") for key in ("who", "lock", "expect"))
+        match step["do"]:
+            case "acquire" | "try":
+                assert self.take(step) == expect
+            case "start":
+                self.started[who] = asyncio.run_coroutine_threadsafe(self.start(step), self.loop)
+            case "outcome":
+                assert self.outcome(who) == expect
+            case "cancel":
+                self.started[who].cancel()
+            case "release":
+                assert self.leases[who].release() == expect
+            case "extend":
+                assert code(lambda: self.leases[who].extend(step["ttl"] / 1000)) == expect
+            case "check":
+                assert code(lambda: self.leases[who].check(step["min"] / 1000)) == expect
+            case "held":
+                assert self.leases[who].is_held() is expect
+            case "lost":
+                assert self.leases[who].lost.wait(PATIENCE)
+                assert self.leases[who].lost_reason == expect
+            case "queued":
+                queued(observer, lock, step["count"])
+            case "free":
+                nothing_left(observer, lock)
+            case "inspect":
+                info = observer.inspect(lock)
+                wanted = None if step["holder"] is None else self.leases[step["holder"]].fence
+                holder = info.holder
+                assert (holder and holder.fence, info.waiting) == (wanted, step["waiting"])
+                if holder is not None:
+                    assert holder.who.note == step.get("note", holder.who.note)
+            case "fences":
+                fences = [self.leases[name].fence for name in step["order"]]
+                assert fences == sorted(set(fences))
+            case "shutdown":
+                self.clients[step["client"] - 1].shutdown(5)
+            case "connect":
+                assert code(lambda: leasehold.connect(step["url"])) == expect
+            case other:
+                pytest.fail(f"{other} is unknown")
+
+    def end(self) -> None:
+        for client in self.clients:
+            client.shutdown(5)
+        self.loop.call_soon_threadsafe(self.loop.stop)
+        self.thread.join()
+        self.loop.close()
+
+
+@pytest.mark.parametrize("store", ["memory", "sqlite", "redis"])
+@pytest.mark.parametrize(
+    "steps", [steps for _, steps in SCENARIOS], ids=[name for name, _ in SCENARIOS]
+)
+def test_scenario(
+    store: str, steps: list[Step], request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    if store == "memory":
+        url = f"memory://{uuid.uuid4()}"
+    elif store == "sqlite":
+        url = f"sqlite://{tmp_path}/locks.db"
+    else:
+        redis: Redis = request.getfixturevalue("one_redis")
+        url = f"{redis.direct}?prefix={uuid.uuid4()}:"
+    runner = Runner(url)
+    for number, step in enumerate(steps, 1):
+        try:
+            runner.step(step)
+        except AssertionError as error:
+            raise AssertionError(f"step {number}: {step}: {error}") from error
+    runner.end()
+
+
+def test_every_step_is_of_the_schema() -> None:
+    steps = [step for _, steps in SCENARIOS for step in steps]
+    assert len(SCENARIOS) >= 40
+    for step in steps:
+        assert step["do"] in SCHEMA["do"]["enum"]
+        assert set(step) <= set(SCHEMA)
