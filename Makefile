@@ -68,6 +68,13 @@ bench: preflight servers $(VENV)/bench ## Measure against the physical limit, in
 	$(VENV)/bin/maturin develop --release --quiet --manifest-path python/Cargo.toml
 	cargo run --release -p leasehold-bench -- --png $(CARGO_TARGET_DIR)/bench.png $(ARGS)
 
+.PHONY: bench-node
+bench-node: preflight servers peers build-node ## Measure the Node package beside other libraries, on one Redis (release build)
+	cargo build -p leasehold-testkit --bin redis
+	cargo build --release -p leasehold-node
+	node node/scripts/place.mjs $(CARGO_TARGET_DIR)/release
+	node node/bench/bench.mjs $(ARGS)
+
 .PHONY: simulate
 simulate: preflight ## Run 100,000 simulated schedules of Redis under faults (ARGS="--schedules 1000")
 	cargo run --release -p leasehold-testkit --bin simulate -- --schedules 100000 --jobs 2 $(ARGS)
