@@ -362,7 +362,12 @@ impl Drop for Unsure<'_> {
 impl Drop for Inner {
     fn drop(&mut self) {
         let last = !self.released.swap(true, Ordering::AcqRel) && self.held.leave();
-        if last && self.held.end() {
+        if !last {
+            return;
+        }
+        // An exit that finds the belief ended must wait for what follows.
+        let _under_way = self.runtime.reaper.wait_for_mine();
+        if self.held.end() {
             self.runtime.watchdog.forget(&self.held);
             send_to_reaper(&self.held, &self.runtime);
         }

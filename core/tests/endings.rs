@@ -1,5 +1,6 @@
-//! What is sent to the store of a lease that ends, while requests of it are under way, in virtual time. A renewal that outlives its lease does no harm to the lock, for a store refuses it; but it is
-//! sent for ever (hazard 15).
+//! What is sent to the store of a lease or an attempt that ends while requests of it are under way, in
+//! virtual time. A renewal that outlives its lease does no harm to the lock, for a store refuses it;
+//! but it is sent for ever (hazard 15). An attempt that nobody ends keeps the lock for a whole ttl.
 
 mod common;
 
@@ -21,7 +22,7 @@ use leasehold_testkit::World;
 struct Counting {
     store: MemoryStore,
     renewals: AtomicUsize,
-    /// Renewals are carried out and never answered.
+    /// Asks and renewals are carried out and never answered.
     silent: AtomicBool,
     /// No release comes through.
     away: AtomicBool,
@@ -34,7 +35,13 @@ impl Store for Counting {
         self.store.capabilities()
     }
     fn acquire<'a>(&'a self, asks: &'a [Ask], how: How) -> BoxFuture<'a, Result<Vec<Answer>>> {
-        self.store.acquire(asks, how)
+        Box::pin(async move {
+            let answers = self.store.acquire(asks, how).await;
+            if self.silent.load(Ordering::Relaxed) {
+                std::future::pending::<()>().await;
+            }
+            answers
+        })
     }
     fn renew<'a>(&'a self, holds: &'a [Hold]) -> BoxFuture<'a, Result<Vec<Renewal>>> {
         self.renewals.fetch_add(holds.len(), Ordering::Relaxed);
@@ -74,8 +81,8 @@ impl Store for Counting {
     }
 }
 
-/// A client of such a store.
-fn stage() -> (World, Arc<Counting>, Client) {
+/// A client of such a store, and what it runs on.
+fn stage() -> (World, Arc<Counting>, Client, Arc<Runtime>) {
     let world = World::new(0);
     let store = Arc::new(Counting {
         store: MemoryStore::new(Arc::new(Shared::default()), world.sys().clock()),
@@ -84,15 +91,15 @@ fn stage() -> (World, Arc<Counting>, Client) {
         away: AtomicBool::new(false),
         stuck: AtomicBool::new(false),
     });
-    let runtime = Some(Arc::new(Runtime::new(world.sys())));
-    let options = ClientOptions { runtime, ..ClientOptions::default() };
+    let runtime = Arc::new(Runtime::new(world.sys()));
+    let options = ClientOptions { runtime: Some(Arc::clone(&runtime)), ..ClientOptions::default() };
     let client = Client::over(Arc::clone(&store) as Arc<dyn Store>, options).expect("a client");
-    (world, store, client)
+    (world, store, client, runtime)
 }
 
 #[test]
 fn a_lease_that_was_given_back_is_renewed_no_more() {
-    let (world, store, client) = stage();
+    let (world, store, client, _) = stage();
     let renewals = || store.renewals.load(Ordering::Relaxed);
     let take = |name: &str| world.run(client.lock(name).ttl(seconds(3)).acquire()).expect("free");
 
@@ -114,7 +121,7 @@ fn a_lease_that_was_given_back_is_renewed_no_more() {
 /// the lease knows. Found by the simulator.
 #[test]
 fn a_lease_is_given_back_for_as_long_as_the_store_may_keep_it() {
-    let (world, store, client) = stage();
+    let (world, store, client, _) = stage();
     let lease = world.run(client.lock("a").ttl(seconds(30)).acquire()).expect("free");
     store.silent.store(true, Ordering::Relaxed);
     // Renewed about now, at a third of the ttl: the store keeps it until 43 s or so.
@@ -135,7 +142,7 @@ fn a_lease_is_given_back_for_as_long_as_the_store_may_keep_it() {
 /// A process that ends must wait for a release that is under way: the request may not have left it.
 #[test]
 fn a_shutdown_waits_for_a_release_that_is_under_way() {
-    let (world, store, client) = stage();
+    let (world, store, client, _) = stage();
     let lease = world.run(client.lock("a").ttl(seconds(30)).acquire()).expect("free");
     store.stuck.store(true, Ordering::Relaxed);
     let mut release = Box::pin(lease.release());
@@ -147,4 +154,56 @@ fn a_shutdown_waits_for_a_release_that_is_under_way() {
     assert_eq!(world.run(release), Release::Background);
     world.advance(seconds(1));
     assert!(world.run(client.shutdown(seconds(1))), "the reaper gave it back");
+}
+
+/// Nobody may poll an attempt any more once its process ends: not one whose ask is under way, which need
+/// not wait for the lock, ...
+#[test]
+fn a_shutdown_ends_an_attempt_whose_answer_is_under_way() {
+    for process_ends in [false, true] {
+        let (world, store, client, runtime) = stage();
+        store.silent.store(true, Ordering::Relaxed);
+        let mut attempt = Box::pin(client.lock("a").try_acquire());
+        assert!(world.poll_once(attempt.as_mut()).is_pending());
+        assert!(holder(&world, &store, "a"), "the ask was carried out");
+        let ended = match process_ends {
+            false => world.run(client.shutdown(seconds(1))),
+            true => world.run(runtime.release_all(seconds(1))),
+        };
+        assert!(ended, "the store answers");
+        assert!(!holder(&world, &store, "a"), "nobody holds it");
+        world.advance(seconds(20));
+        let error = world.run(attempt).expect_err("no answer came");
+        assert_eq!(error.kind(), ErrorKind::StoreUnavailable, "{error}");
+    }
+}
+
+/// ... nor one whose grant has come.
+#[test]
+fn a_shutdown_ends_an_attempt_that_was_granted_and_does_not_know() {
+    for process_ends in [false, true] {
+        let (world, store, client, runtime) = stage();
+        let first = world.run(client.lock("a").acquire()).expect("free");
+        let mut second = Box::pin(client.lock("a").acquire());
+        assert!(world.poll_once(second.as_mut()).is_pending());
+        assert_eq!(world.run(first.release()), Release::Released);
+        world.advance(millis(1));
+        let ended = match process_ends {
+            false => world.run(client.shutdown(seconds(1))),
+            true => world.run(runtime.release_all(seconds(1))),
+        };
+        assert!(ended, "the store answers");
+        assert!(!holder(&world, &store, "a"), "nobody holds it");
+        let error = world.run(second).expect_err("it was ended");
+        assert_eq!(error.kind(), ErrorKind::ShutDown, "{error}");
+        assert!(!holder(&world, &store, "a"), "nobody holds it");
+        // An exit hook of another may still take a lock.
+        let later = world.run(client.lock("a").acquire()).map(drop).map_err(|error| error.kind());
+        assert_eq!(later, if process_ends { Ok(()) } else { Err(ErrorKind::ShutDown) });
+    }
+}
+
+fn holder(world: &World, store: &Counting, name: &str) -> bool {
+    let query = Query::Name(Name::new(name).expect("a name"));
+    world.run(store.inspect(&query)).expect("a view")[0].holder.is_some()
 }

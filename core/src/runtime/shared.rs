@@ -47,7 +47,7 @@ pub fn spawn(task: impl Future<Output = ()> + Send + 'static) -> Result<()> {
 /// everything back and waits at most `grace` for it. Does nothing where no lock was ever taken.
 pub fn release_all(grace: Duration) -> bool {
     match PROCESS.get() {
-        Some(process) => block_on(process.runtime.end(grace, None)),
+        Some(process) => block_on(process.runtime.release_all(grace)),
         None => true,
     }
 }

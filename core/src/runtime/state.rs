@@ -35,6 +35,13 @@ impl Runtime {
         self.watchdog.held(|_| true).len()
     }
 
+    /// Tells all holders (`shutdown`), refuses all who ask or wait, gives everything back and waits at
+    /// most `grace` for it; answers whether that was enough. Locks can be taken again afterwards: exit
+    /// hooks of others may.
+    pub async fn release_all(&self, grace: Duration) -> bool {
+        self.end(grace, None).await
+    }
+
     /// Takes a client's waiters into the care of [`end`](Self::end).
     pub(crate) fn adopt(&self, desk: &Arc<Desk>) {
         let mut desks = self.desks.lock().unwrap_or_else(PoisonError::into_inner);
@@ -42,14 +49,14 @@ impl Runtime {
         desks.push(Arc::downgrade(desk));
     }
 
-    /// Tells the holders of `store` (none: of every store), gives their leases back, refuses the
-    /// waiters, and waits for that and for all releases under way, at most `grace`. Answers whether
-    /// all was done in time.
+    /// Tells the holders of `store` (none: of every store), gives their leases back, refuses those
+    /// who ask or wait, and waits for that and for all releases under way, at most `grace`. Answers
+    /// whether all was done in time.
     pub(crate) async fn end(&self, grace: Duration, store: Option<&Arc<dyn Store>>) -> bool {
         let until = self.sys.now() + grace;
         let meant = |other: &Arc<dyn Store>| store.is_none_or(|store| Arc::ptr_eq(store, other));
         for desk in self.desks().iter().filter(|desk| meant(desk.store())) {
-            for hold in desk.close() {
+            for hold in desk.close(store.is_some()) {
                 self.reaper.bury(burial(&self.sys, desk, hold));
             }
         }

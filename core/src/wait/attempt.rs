@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::desk::{Desk, Outcome, SILENCE, settle};
+use super::desk::{Desk, Outcome, SILENCE, settle, shut_down};
 use super::reentry::Entered;
 use crate::options::{CLAIM, LockOptions, Patience, REQUEST_TIMEOUT, TOMBSTONE, grace};
 use crate::runtime::{Burial, Runtime, within};
@@ -12,7 +12,7 @@ use crate::store::{Answer, Ask, Cancel, Hold, How, Kind};
 use crate::sys::fork::Inherited;
 use crate::sys::{BootTime, Sys};
 use crate::watchdog::Terms;
-use crate::{Error, ErrorKind, Lease, Name, Profile, Result};
+use crate::{Error, ErrorKind, Lease, LostReason, Name, Profile, Result};
 
 /// A hand-off is given to the user at once only with this much belief left.
 const ENOUGH: Duration = Duration::from_millis(500);
@@ -74,7 +74,7 @@ impl Attempt {
             owner: options.owner,
             profile: Arc::new(profile),
         };
-        let mut unsure = Unsure::new(&self, &ask);
+        let mut unsure = Unsure::new(&self, &ask)?;
         let mut strays = false;
         // When a grant came that needs to be confirmed.
         let mut handed_at: Option<BootTime> = None;
@@ -97,7 +97,7 @@ impl Attempt {
                         if give_up <= sys.now() || ask.wait.is_none() {
                             return Err(too_late(&ask));
                         }
-                        unsure = self.start_over(&mut ask);
+                        unsure = self.start_over(&mut ask)?;
                     }
                     handed_at = Some(sys.now());
                 }
@@ -119,7 +119,7 @@ impl Attempt {
                 }
                 // Its tenure ended before the attempt knew of it: a slept-through claim.
                 Ok(Some(Outcome::Refused(error))) if error.kind() == ErrorKind::Cancelled => {
-                    unsure = self.start_over(&mut ask);
+                    unsure = self.start_over(&mut ask)?;
                 }
                 Ok(Some(Outcome::Refused(error))) | Err(error) => {
                     if !strays && nothing_done(error.kind()) {
@@ -136,7 +136,6 @@ impl Attempt {
                 }
             }
         };
-        unsure.disarm();
         let terms = Terms {
             fence,
             ttl: options.ttl,
@@ -149,14 +148,23 @@ impl Attempt {
         // A third of what is left: a push that came late has less than the claim.
         let confirm_in = claimed.then(|| (deadline.since(sys.now()) / 3).min(CLAIM / 3));
         let held = self.runtime.watchdog.watch(store, hold, terms, confirm_in);
+        // Not before: the end of the client must find it in one of the two places.
+        if !unsure.disarm() {
+            self.runtime.watchdog.lose(&held, LostReason::Shutdown);
+            return Err(shut_down(&ask.name));
+        }
         if let Some(turn) = turn {
             turn.held(&held);
         }
         Ok(Some(Lease::new(held, Arc::clone(&self.runtime), options.owner)))
     }
 
-    /// A new token, at the end of the queue: an old one never holds a second tenure.
-    fn start_over(&self, ask: &mut Ask) -> Unsure {
+    /// A new token, at the end of the queue: an old one never holds a second tenure. An error where
+    /// the client's end took the attempt.
+    fn start_over(&self, ask: &mut Ask) -> Result<Unsure> {
+        if !self.desk.goes_on(&ask.token) {
+            return Err(shut_down(&ask.name));
+        }
         ask.token = self.runtime.sys.token();
         Unsure::new(self, ask)
     }
@@ -165,7 +173,7 @@ impl Attempt {
     async fn ask(&self, ask: &Ask, give_up: BootTime) -> Result<Option<Outcome>> {
         let sys = &self.runtime.sys;
         let sent = sys.now();
-        let outcome = ask.wait.map(|_| self.desk.register(ask, sent));
+        let outcome = ask.wait.map(|_| self.desk.register(ask, sent)).transpose()?;
         let limit = give_up.min(sent + REQUEST_TIMEOUT);
         let asks = std::slice::from_ref(ask);
         let answers = within(sys, limit, self.desk.store().acquire(asks, How::EachAlone)).await;
@@ -241,37 +249,37 @@ pub(crate) fn burial(sys: &Sys, desk: &Arc<Desk>, hold: Hold) -> Burial {
 }
 
 /// Stands for a token that the store may know: dropped while armed, it has the reaper end the
-/// attempt there, with a tombstone against a request that is still on its way.
+/// attempt there, with a tombstone against a request that is still on its way; unless the client's end
+/// has done so.
 struct Unsure(Inherited<Armed>);
 
 struct Armed {
     runtime: Arc<Runtime>,
     desk: Arc<Desk>,
     hold: Hold,
-    armed: std::sync::atomic::AtomicBool,
 }
 
 impl Unsure {
-    fn new(attempt: &Attempt, ask: &Ask) -> Self {
-        Self(Inherited::new(Armed {
-            runtime: Arc::clone(&attempt.runtime),
-            desk: Arc::clone(&attempt.desk),
-            hold: Hold::of(ask),
-            armed: true.into(),
-        }))
+    fn new(attempt: &Attempt, ask: &Ask) -> Result<Self> {
+        let hold = Hold::of(ask);
+        attempt.desk.begin(hold.clone())?;
+        let (runtime, desk) = (Arc::clone(&attempt.runtime), Arc::clone(&attempt.desk));
+        Ok(Self(Inherited::new(Armed { runtime, desk, hold })))
     }
 
-    fn disarm(&mut self) {
-        self.0.armed.store(false, std::sync::atomic::Ordering::Relaxed);
+    /// Whether it was armed: false where the client's end was first.
+    fn disarm(&mut self) -> bool {
+        self.0.desk.settled(&self.0.hold.token)
     }
 }
 
 impl Drop for Armed {
     fn drop(&mut self) {
-        if !*self.armed.get_mut() {
-            return;
+        // An exit that comes between the two must wait.
+        let _under_way = self.runtime.reaper.wait_for_mine();
+        if self.desk.settled(&self.hold.token) {
+            let burial = burial(&self.runtime.sys, &self.desk, self.hold.clone());
+            self.runtime.reaper.bury(burial);
         }
-        let burial = burial(&self.runtime.sys, &self.desk, self.hold.clone());
-        self.runtime.reaper.bury(burial);
     }
 }

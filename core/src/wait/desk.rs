@@ -1,4 +1,9 @@
-//! The waiters of one client: their heartbeats in one request, and the grants pushed to them.
+//! The attempts of one client: the heartbeats of those that wait in one request, the grants pushed
+//! to them, and which of them the store may know of.
+//!
+//! The trap is the end of the client or the process: whatever state an attempt is in then, also one
+//! whose grant has come and is not watched yet, exactly one must give it back. It stands under
+//! `under_way` from before its first ask until its lease is watched, and who takes it off is the one.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -12,7 +17,7 @@ use crate::runtime::within;
 use crate::store::{Answer, Ask, Grant, Hold, How, Pushed, Store};
 use crate::sys::{BootTime, Sys, Token};
 use crate::watchdog::{Schedule, believed_until, claimed_until};
-use crate::{Error, ErrorKind, Name};
+use crate::{Error, ErrorKind, Name, Result};
 
 /// Asks in one heartbeat request.
 const BATCH: usize = 500;
@@ -42,6 +47,9 @@ pub(crate) struct Desk {
 
 #[derive(Default)]
 struct State {
+    closed: bool,
+    /// What the store may know of, by attempts that nobody watches yet.
+    under_way: HashMap<Token, Hold>,
     running: bool,
     asleep_until: BootTime,
     last_id: u64,
@@ -75,10 +83,34 @@ impl Desk {
         &self.store
     }
 
-    /// Registers a waiter, before its first ask is sent: a push may overtake the answer.
-    pub(crate) fn register(&self, ask: &Ask, sent: BootTime) -> oneshot::Receiver<Outcome> {
+    /// An attempt is about to ask. An error where the client was shut down.
+    pub(crate) fn begin(&self, hold: Hold) -> Result<()> {
+        let mut state = self.state();
+        if state.closed {
+            return Err(shut_down(&hold.name));
+        }
+        state.under_way.insert(hold.token, hold);
+        Ok(())
+    }
+
+    /// The attempt is over or watched. False where the client's end took it, and gives it back.
+    pub(crate) fn settled(&self, token: &Token) -> bool {
+        self.state().under_way.remove(token).is_some()
+    }
+
+    /// Whether the client's end left the attempt alone so far.
+    pub(crate) fn goes_on(&self, token: &Token) -> bool {
+        self.state().under_way.contains_key(token)
+    }
+
+    /// Registers a waiter, before its first ask is sent: a push may overtake the answer. An error
+    /// where the client's end took it.
+    pub(crate) fn register(&self, ask: &Ask, sent: BootTime) -> Result<oneshot::Receiver<Outcome>> {
         let (to, outcome) = oneshot::channel();
         let mut state = self.state();
+        if !state.under_way.contains_key(&ask.token) {
+            return Err(shut_down(&ask.name));
+        }
         state.last_id += 1;
         let id = state.last_id;
         state.ids.insert(ask.token, id);
@@ -87,7 +119,7 @@ impl Desk {
         let (under_way, stray, pushed) = (0, false, None);
         let entry = Entry { ask, queued_at, heard_at, under_way, stray, pushed, to };
         state.entries.insert(id, entry);
-        outcome
+        Ok(outcome)
     }
 
     /// The waiter's first ask found it in the queue: from now on the desk asks for it.
@@ -111,22 +143,21 @@ impl Desk {
         self.take(token);
     }
 
-    /// Refuses all waiters: the client is shut down. Answers what the store may know of them.
-    pub(crate) fn close(&self) -> Vec<Hold> {
+    /// Ends all attempts, for `good` also those to come: they are refused. Answers what the store may
+    /// know of them.
+    pub(crate) fn close(&self, good: bool) -> Vec<Hold> {
         let mut state = self.state();
+        state.closed |= good;
+        let under_way = std::mem::take(&mut state.under_way);
         let entries = std::mem::take(&mut state.entries);
         state.ids.clear();
         state.schedule = Schedule::default();
         drop(state);
-        let mut holds = Vec::with_capacity(entries.len());
         for entry in entries.into_values() {
-            let name = &entry.ask.name;
-            let message = format!("the client was shut down while lock {name} was waited for");
-            holds.push(Hold::of(&entry.ask));
-            let _ = entry.to.send(Outcome::Refused(Error::new(ErrorKind::ShutDown, message)));
+            let _ = entry.to.send(Outcome::Refused(shut_down(&entry.ask.name)));
         }
         self.wake.notify_one();
-        holds
+        under_way.into_values().collect()
     }
 
     fn next_look(&self, look_again_in: Duration, first: bool) -> BootTime {
@@ -224,6 +255,11 @@ impl State {
     fn entry(&mut self, token: &Token) -> Option<&mut Entry> {
         self.entries.get_mut(self.ids.get(token)?)
     }
+}
+
+pub(super) fn shut_down(name: &Name) -> Error {
+    let message = format!("the client was shut down while lock {name} was asked for");
+    Error::new(ErrorKind::ShutDown, message)
 }
 
 /// What an answer other than `Queued` means to the attempt.
