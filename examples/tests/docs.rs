@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use leasehold::{ErrorKind, LostReason};
 
-const PAGES: [&str; 12] = [
+const PAGES: [&str; 13] = [
     "README.md",
     "ARCHITECTURE.md",
     "FEATURES.md",
@@ -18,6 +18,7 @@ const PAGES: [&str; 12] = [
     "docs/redis.md",
     "bench/README.md",
     "cli/README.md",
+    "node/README.md",
     "python/README.md",
 ];
 
@@ -52,6 +53,7 @@ fn paths_that_are_named_exist() {
         "core/",
         "bindings/",
         "python/",
+        "node/",
         "cli/",
         "testkit/",
         "bench/",

@@ -1,4 +1,4 @@
-/** The programs of the README run as they stand. */
+/** The programs of both READMEs run as they stand. */
 
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
@@ -7,10 +7,12 @@ import { test } from "node:test";
 
 import { HERE, folder, run } from "./help.mjs";
 
-const text = readFileSync(join(HERE, "README.md"), "utf8");
-const programs = [...text.matchAll(/^```js\n(.*?)^```/gms)].map(([, program]) => program ?? "");
+const pages = ["README.md", "../README.md"].map((name) => readFileSync(join(HERE, name), "utf8"));
+const programs = pages.flatMap((text) =>
+  [...text.matchAll(/^```js\n(.*?)^```/gms)].map(([, program]) => program ?? ""),
+);
 
-test("there are programs", () => assert.ok(programs.length >= 3));
+test("there are programs", () => assert.ok(programs.length >= 4));
 
 for (const [index, program] of programs.entries()) {
   test(`program ${index + 1}`, async () => {
