@@ -1,6 +1,6 @@
 //! The client: every call starts work and returns at once.
 
-use leasehold_bridge::{Client as Bridge, ClientRequest, LockRequest};
+use leasehold_bridge::{Client as Bridge, ClientRequest, Kind, LockRequest};
 use pyo3::prelude::*;
 
 use crate::attempt::Attempt;
@@ -25,8 +25,26 @@ impl Request {
         owner: Option<u128>,
         priority: i32,
         note: String,
+        shared: bool,
+        permits: Option<(u32, u32)>,
     ) -> Self {
-        Self(LockRequest { name, ttl, wait, try_only, fixed_term, max_hold, owner, priority, note })
+        let kind = match permits {
+            Some((count, capacity)) => Kind::Permits { count, capacity },
+            None if shared => Kind::Shared,
+            None => Kind::Exclusive,
+        };
+        Self(LockRequest {
+            name,
+            kind,
+            ttl,
+            wait,
+            try_only,
+            fixed_term,
+            max_hold,
+            owner,
+            priority,
+            note,
+        })
     }
 }
 
@@ -79,6 +97,11 @@ impl Client {
     /// Locks that are held or waited for and start with `prefix`, after `after`.
     fn list(&self, py: Python<'_>, prefix: String, after: Option<String>, limit: u32) -> Call {
         Call::of(py.detach(|| self.0.list(prefix, after, limit)))
+    }
+
+    /// Ends a tenure from outside, any or that with `fence`; its fence, or 0 where there was none.
+    fn evict(&self, py: Python<'_>, name: String, fence: Option<u64>, why: String) -> Call {
+        Call::of(py.detach(|| self.0.evict(name, fence, why)))
     }
 
     /// Ends the client within `grace` seconds.

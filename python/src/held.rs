@@ -25,6 +25,18 @@ impl Held {
         self.0.fence()
     }
 
+    /// How it is held.
+    #[getter]
+    fn kind(&self) -> &'static str {
+        self.0.kind()
+    }
+
+    /// Of a reader: the fence of the last writer before it.
+    #[getter]
+    fn epoch(&self) -> Option<u64> {
+        self.0.epoch()
+    }
+
     /// The number of the identity that it was taken with.
     #[getter]
     fn owner(&self) -> Option<u128> {
@@ -59,6 +71,16 @@ impl Held {
     /// Changes the lease's length to `ttl` seconds and renews it now.
     fn extend(&self, py: Python<'_>, ttl: f64) -> Call {
         Call::of(py.detach(|| self.0.extend(ttl)))
+    }
+
+    /// Has a writer read on.
+    fn downgrade(&self, py: Python<'_>) -> Call {
+        Call::of(py.detach(|| self.0.downgrade()))
+    }
+
+    /// Has the only reader write.
+    fn upgrade(&self, py: Python<'_>) -> Call {
+        Call::of(py.detach(|| self.0.upgrade()))
     }
 
     /// A sign of life: `max_hold` counts anew.

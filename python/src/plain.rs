@@ -44,6 +44,13 @@ impl Plain for Release {
     }
 }
 
+/// 0 for none: no fence is 0.
+impl Plain for Option<u64> {
+    fn plain(self, py: Python<'_>) -> PyResult<Py<PyAny>> {
+        self.unwrap_or_default().into_py_any(py)
+    }
+}
+
 impl Plain for LockInfo {
     fn plain(self, py: Python<'_>) -> PyResult<Py<PyAny>> {
         lock(self).into_py_any(py)

@@ -17,11 +17,13 @@ from conftest import PATIENCE, Redis, nothing_left, queued
 
 FOLDER = Path(__file__).parents[2] / "scenarios"
 SCHEMA = json.loads((FOLDER / "schema.json").read_text())["$defs"]["step"]["properties"]
-SCENARIOS: list[tuple[str, list[dict[str, Any]]]] = [
-    (f"{path.stem}: {scenario['name']}", scenario["steps"])
+ALL = ["memory", "sqlite", "redis"]
+SCENARIOS: list[tuple[str, str, list[dict[str, Any]]]] = [
+    (f"{path.stem}: {scenario['name']}", store, scenario["steps"])
     for path in sorted(FOLDER.glob("*.json"))
     if path.stem != "schema"
     for scenario in json.loads(path.read_text())["scenarios"]
+    for store in scenario.get("stores", ALL)
 ]
 
 Step = dict[str, Any]
@@ -58,10 +60,17 @@ class Runner:
             if (value := seconds(step, key)) is not None
         }
         options |= {key: step[key] for key in ("renew", "priority", "note") if key in step}
+        if "owner" in step:
+            options["owner"] = leasehold.Owner(step["owner"])
         client: leasehold.Client = self.clients[step.get("client", 1) - 1]
-        if step["do"] == "try":
-            return client.try_lock(step["lock"], **options)
-        return client.lock(step["lock"], **options)
+        name, tries = step["lock"], step["do"] == "try"
+        if "permits" in step:
+            slots = client.semaphore(name, step["capacity"], **options)
+            return (slots.try_permits if tries else slots.permits)(step["permits"])
+        if "read" in step:
+            prices = client.rwlock(name, **options)
+            return prices.try_read() if tries else prices.read()
+        return client.try_lock(name, **options) if tries else client.lock(name, **options)
 
     def took(self, step: Step, lease: leasehold.Lease | None) -> str:
         if lease is None:
@@ -103,6 +112,18 @@ class Runner:
                 assert self.leases[who].release() == expect
             case "extend":
                 assert code(lambda: self.leases[who].extend(step["ttl"] / 1000)) == expect
+            case "downgrade":
+                assert code(self.leases[who].downgrade) == expect
+            case "upgrade":
+                assert code(self.leases[who].upgrade) == expect
+            case "kind":
+                assert self.leases[who].kind == expect
+            case "epoch":
+                of = step["holder"]
+                assert self.leases[who].epoch == (None if of is None else self.leases[of].fence)
+            case "evict":
+                fence = self.leases[who].fence if who else None
+                assert (observer.evict(lock, why="a test", fence=fence) is not None) is expect
             case "check":
                 assert code(lambda: self.leases[who].check(step["min"] / 1000)) == expect
             case "held":
@@ -139,9 +160,10 @@ class Runner:
         self.loop.close()
 
 
-@pytest.mark.parametrize("store", ["memory", "sqlite", "redis"])
 @pytest.mark.parametrize(
-    "steps", [steps for _, steps in SCENARIOS], ids=[name for name, _ in SCENARIOS]
+    ("store", "steps"),
+    [(store, steps) for _, store, steps in SCENARIOS],
+    ids=[f"{name}-{store}" for name, store, _ in SCENARIOS],
 )
 def test_scenario(
     store: str, steps: list[Step], request: pytest.FixtureRequest, tmp_path: Path
@@ -163,8 +185,8 @@ def test_scenario(
 
 
 def test_every_step_is_of_the_schema() -> None:
-    steps = [step for _, steps in SCENARIOS for step in steps]
-    assert len(SCENARIOS) >= 40
+    steps = [step for _, _, steps in SCENARIOS for step in steps]
+    assert len(SCENARIOS) >= 3 * 40
     for step in steps:
         assert step["do"] in SCHEMA["do"]["enum"]
         assert set(step) <= set(SCHEMA)

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use leasehold::options::seconds;
+use leasehold::store::{Evict, Evicted, Kind};
 use leasehold::{ClientOptions, Name};
 
 use crate::{Attempt, ClientRequest, ErrorInfo, LockInfo, LockRequest, Pending};
@@ -35,9 +36,17 @@ impl Client {
     /// Starts one try to take a lock.
     #[must_use]
     pub fn attempt(&self, request: &LockRequest) -> Attempt {
-        let lock = request
-            .options(self.0.defaults())
-            .map(|options| self.0.lock(&request.name).options(options));
+        let (client, name) = (&self.0, &request.name);
+        let lock = request.options(client.defaults()).map(|options| {
+            let lock = match request.kind {
+                Kind::Exclusive => client.lock(name),
+                Kind::Shared => client.rwlock(name).read(),
+                Kind::Permits { count, capacity } => {
+                    client.semaphore(name, capacity).permits(count)
+                }
+            };
+            lock.options(options)
+        });
         Attempt::start(lock, request.try_only)
     }
 
@@ -76,6 +85,19 @@ impl Client {
             let after = after.map(Name::new).transpose()?;
             let views = client.list(&prefix, after.as_ref(), limit).await?;
             Ok(views.into_iter().map(LockInfo::from).collect())
+        })
+    }
+
+    /// Ends the tenures of a lock from outside, or the one that has this fence; the fence of the first
+    /// that was ended, none where nobody held it so.
+    #[must_use]
+    pub fn evict(&self, name: String, fence: Option<u64>, why: String) -> Pending<Option<u64>> {
+        let client = self.0.clone();
+        Pending::start(async move {
+            Ok(match client.evict(&name, &Evict { why, fence }).await? {
+                Evicted::Evicted { fence, .. } => Some(fence),
+                Evicted::NotHeld => None,
+            })
         })
     }
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use leasehold::options::seconds;
+use leasehold::store::Kind;
 use leasehold::{Lease, LostReason};
 
 use crate::{ErrorInfo, Pending};
@@ -36,6 +37,22 @@ impl Held {
     #[must_use]
     pub fn fence(&self) -> u64 {
         self.0.fence()
+    }
+
+    /// How it is held: `exclusive`, `shared` or `permits`.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match self.0.kind() {
+            Kind::Exclusive => "exclusive",
+            Kind::Shared => "shared",
+            Kind::Permits { .. } => "permits",
+        }
+    }
+
+    /// Of a reader: the fence of the last writer before it.
+    #[must_use]
+    pub fn epoch(&self) -> Option<u64> {
+        self.0.epoch()
     }
 
     /// The identity it was taken with.
@@ -88,6 +105,20 @@ impl Held {
             let ttl = seconds("ttl", ttl)?;
             Ok(lease.extend(ttl).await?)
         })
+    }
+
+    /// Has a writer read on, with no other writer in between.
+    #[must_use]
+    pub fn downgrade(&self) -> Pending<()> {
+        let lease = Arc::clone(&self.0);
+        Pending::start(async move { Ok(lease.downgrade().await?) })
+    }
+
+    /// Has the only reader write.
+    #[must_use]
+    pub fn upgrade(&self) -> Pending<()> {
+        let lease = Arc::clone(&self.0);
+        Pending::start(async move { Ok(lease.upgrade().await?) })
     }
 
     /// A sign of life: `max_hold` counts anew.

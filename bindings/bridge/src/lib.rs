@@ -17,5 +17,6 @@ pub use attempt::{Attempt, Outcome};
 pub use client::{Client, release_all};
 pub use error::{ErrorInfo, error_codes, lost_reasons};
 pub use held::{Held, Release};
+pub use leasehold::store::Kind;
 pub use pending::Pending;
 pub use request::{ClientRequest, HolderInfo, LockInfo, LockRequest, WaiterInfo};

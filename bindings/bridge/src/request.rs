@@ -1,7 +1,7 @@
 //! Requests and views as plain data, in the units that languages have: seconds as a float.
 
 use leasehold::options::seconds;
-use leasehold::store::{HolderView, LockView, WaiterView};
+use leasehold::store::{HolderView, Kind, LockView, WaiterView};
 use leasehold::{LockOptions, Owner, Patience, Result};
 
 /// How a client is made.
@@ -18,6 +18,8 @@ pub struct ClientRequest {
 pub struct LockRequest {
     /// The lock's name.
     pub name: String,
+    /// How it is to be held.
+    pub kind: Kind,
     /// The lease's length in seconds.
     pub ttl: Option<f64>,
     /// How long to wait in seconds; none: for ever.

@@ -8,7 +8,9 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use leasehold_bridge::{Attempt, Client, ClientRequest, ErrorInfo, Held, LockRequest, Outcome};
+use leasehold_bridge::{
+    Attempt, Client, ClientRequest, ErrorInfo, Held, Kind, LockRequest, Outcome,
+};
 use leasehold_testkit::server::{Flavour, RedisSetup, on_redis};
 use libtest_mimic::{Arguments, Completion, Failed, Trial};
 use serde::Deserialize;
@@ -28,6 +30,8 @@ struct File {
 #[serde(deny_unknown_fields)]
 struct Scenario {
     name: String,
+    #[serde(default = "all_stores")]
+    stores: Vec<String>,
     steps: Vec<Step>,
 }
 
@@ -44,6 +48,10 @@ struct Step {
     max_hold: Option<f64>,
     priority: i32,
     note: Option<String>,
+    read: bool,
+    permits: Option<u32>,
+    capacity: u32,
+    owner: Option<u128>,
     min: f64,
     count: u64,
     holder: Option<String>,
@@ -73,15 +81,19 @@ fn main() -> ExitCode {
         let file: File =
             serde_json::from_str(&text).unwrap_or_else(|error| panic!("{stem}: {error}"));
         for scenario in file.scenarios.into_iter().map(Arc::new) {
-            for store in ["memory", "sqlite", "redis"] {
+            for store in scenario.stores.clone() {
                 let name = format!("{store}: {stem}: {}", scenario.name);
                 let scenario = Arc::clone(&scenario);
-                trials.push(Trial::ignorable_test(name, move || on(store, &scenario)));
+                trials.push(Trial::ignorable_test(name, move || on(&store, &scenario)));
             }
         }
     }
     assert!(trials.len() >= 3 * 40, "only {} scenarios", trials.len());
     libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
+}
+
+fn all_stores() -> Vec<String> {
+    ["memory", "sqlite", "redis"].map(str::to_owned).into()
 }
 
 fn on(store: &str, scenario: &Scenario) -> Result<Completion, Failed> {
@@ -125,6 +137,16 @@ fn code<T>(result: Result<T, ErrorInfo>) -> serde_json::Value {
     result.map_or_else(|error| error.code, |_| "ok").into()
 }
 
+impl Step {
+    fn kind(&self) -> Kind {
+        match self.permits {
+            Some(count) => Kind::Permits { count, capacity: self.capacity },
+            None if self.read => Kind::Shared,
+            None => Kind::Exclusive,
+        }
+    }
+}
+
 impl Runner {
     /// What is to be compared with the step's `expect`.
     fn step(&mut self, step: &Step) -> serde_json::Value {
@@ -141,6 +163,18 @@ impl Runner {
             }
             "extend" => {
                 return code(finish(&self.lease(step).extend(seconds(step.ttl.unwrap_or(0.0)))));
+            }
+            "downgrade" => return code(finish(&self.lease(step).downgrade())),
+            "upgrade" => return code(finish(&self.lease(step).upgrade())),
+            "kind" => return self.lease(step).kind().into(),
+            "epoch" => {
+                let of = step.holder.as_ref().map(|who| self.leases[who].fence());
+                assert_eq!(self.lease(step).epoch(), of);
+            }
+            "evict" => {
+                let fence = (!step.who.is_empty()).then(|| self.lease(step).fence());
+                let ended = self.clients[1].evict(step.lock.clone(), fence, "a test".into());
+                return finish(&ended).expect("an answer").is_some().into();
             }
             "check" => return code(self.lease(step).check(seconds(step.min))),
             "held" => return self.lease(step).is_held().into(),
@@ -177,12 +211,13 @@ impl Runner {
     fn start(&mut self, step: &Step) {
         let request = LockRequest {
             name: step.lock.clone(),
+            kind: step.kind(),
             ttl: step.ttl.map(seconds),
             wait: step.wait.map(seconds),
             try_only: step.r#do == "try",
             fixed_term: step.renew == Some(false),
             max_hold: step.max_hold.map(seconds),
-            owner: None,
+            owner: step.owner,
             priority: step.priority,
             note: step.note.clone().unwrap_or_default(),
         };

@@ -9,9 +9,10 @@ use crate::sys::{BootTime, Token};
 use crate::{Name, Owner, Profile};
 
 /// How the lock is to be held.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
 pub enum Kind {
     /// By one holder.
+    #[default]
     Exclusive,
     /// Together with other readers, never with a writer.
     Shared,

@@ -26,10 +26,12 @@ from leasehold.errors import (
     StoreUnavailable,
     Unsupported,
 )
+from leasehold.kinds import RwLock, Semaphore
 from leasehold.lease import Lease, Loss
 from leasehold.lock import Lock, TryLock
 from leasehold.plain import (
     HolderInfo,
+    Kind,
     LockInfo,
     LostReason,
     Owner,
@@ -45,6 +47,7 @@ __all__ = [
     "HolderInfo",
     "InternalError",
     "InvalidInput",
+    "Kind",
     "Lease",
     "Lock",
     "LockError",
@@ -56,6 +59,8 @@ __all__ = [
     "Owner",
     "QueueFull",
     "Release",
+    "RwLock",
+    "Semaphore",
     "ShutDown",
     "StoreFailed",
     "StoreUnavailable",

@@ -10,6 +10,7 @@ from typing import Any, ParamSpec, TypeAlias, TypeVar
 from leasehold import _calls, _decorator, _native
 from leasehold._convert import flag, maybe_seconds, owner_number, seconds, text, whole
 from leasehold.errors import from_failure
+from leasehold.kinds import Asking, RwLock, Semaphore
 from leasehold.lock import Lock, TryLock
 from leasehold.plain import Duration, HolderInfo, LockInfo, Owner, WaiterInfo
 
@@ -119,6 +120,42 @@ class Client:
         request = _request(name, ttl, None, True, renew, max_hold, owner, 0, note)
         return TryLock(self._native, request, name)
 
+    def rwlock(
+        self,
+        name: str,
+        *,
+        ttl: Duration = DEFAULT_TTL,
+        wait: Duration | None = None,
+        renew: bool = True,
+        max_hold: Duration | None = None,
+        owner: Owner | None = None,
+        priority: int = 0,
+        note: str = "",
+    ) -> RwLock:
+        """Describes a lock that many may hold to read, or one to write:
+        ``with client.rwlock("prices").read() as lease``. The options are those of ``lock``."""
+        ask = _asking(name, ttl, wait, renew, max_hold, owner, priority, note)
+        return RwLock(self._native, ask, text("the lock name", name))
+
+    def semaphore(
+        self,
+        name: str,
+        capacity: int,
+        *,
+        ttl: Duration = DEFAULT_TTL,
+        wait: Duration | None = None,
+        renew: bool = True,
+        max_hold: Duration | None = None,
+        owner: Owner | None = None,
+        priority: int = 0,
+        note: str = "",
+    ) -> Semaphore:
+        """Describes ``capacity`` permits: ``with client.semaphore("slots", 10)`` takes one of them,
+        ``with client.semaphore("slots", 10).permits(3)`` three. The options are those of ``lock``.
+        """
+        ask = _asking(name, ttl, wait, renew, max_hold, owner, priority, note)
+        return Semaphore(self._native, ask, name, capacity)
+
     def locked(
         self,
         name: str | Callable[..., str],
@@ -187,6 +224,17 @@ class Client:
         """``is_locked`` without blocking the event loop."""
         return (await self.inspect_async(name)).holder is not None
 
+    def evict(self, name: str, *, why: str, fence: int | None = None) -> int | None:
+        """Ends the tenures of a lock from outside, or only that which has this ``fence``. Yields
+        the fence of the first that was ended, or ``None`` where nobody held it so. A holder is told
+        (``revoked``) at its next renewal; until then only the fence keeps it from harm. ``why`` is
+        for the log."""
+        return _calls.finish(self._evict(name, why, fence), name) or None
+
+    async def evict_async(self, name: str, *, why: str, fence: int | None = None) -> int | None:
+        """``evict`` without blocking the event loop."""
+        return await _calls.finish_async(self._evict(name, why, fence), name) or None
+
     def list(
         self, prefix: str = "", *, after: str | None = None, limit: int = 100
     ) -> _List[LockInfo]:
@@ -211,6 +259,11 @@ class Client:
         """``shutdown`` without blocking the event loop."""
         return await _calls.finish_async(self._native.shutdown(seconds("grace", grace)))
 
+    def _evict(self, name: str, why: str, fence: int | None) -> _native.Call[int]:
+        if fence is not None:
+            whole("fence", fence, 0, (1 << 53) - 1)
+        return self._native.evict(text("the lock name", name), fence, text("why", why))
+
     def _list(self, prefix: str, after: str | None, limit: int) -> _native.Call[_List[_Plain]]:
         text("prefix", prefix)
         if after is not None:
@@ -231,6 +284,8 @@ def _request(
     owner: Owner | None,
     priority: int,
     note: str,
+    shared: bool = False,
+    permits: tuple[int, int] | None = None,
 ) -> _native.Request:
     return _native.Request(
         text("the lock name", name),
@@ -242,7 +297,32 @@ def _request(
         owner_number(owner),
         whole("priority", priority, -(1 << 31), (1 << 31) - 1),
         text("note", note),
+        shared,
+        permits,
     )
+
+
+def _asking(
+    name: str,
+    ttl: Duration,
+    wait: Duration | None,
+    renew: bool,
+    max_hold: Duration | None,
+    owner: Owner | None,
+    priority: int,
+    note: str,
+) -> Asking:
+    wait_s = maybe_seconds("wait", wait)
+
+    def ask(try_only: bool, shared: bool, permits: tuple[int, int] | None) -> _native.Request:
+        limit, place = (None, 0) if try_only else (wait_s, priority)
+        return _request(
+            name, ttl, limit, try_only, renew, max_hold, owner, place, note, shared, permits
+        )
+
+    # What is wrong with the options is said where they stand.
+    ask(False, False, None)
+    return ask
 
 
 def _lock_info(plain: _Plain) -> LockInfo:

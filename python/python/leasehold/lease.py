@@ -12,7 +12,7 @@ from leasehold import _calls, _notice
 from leasehold._convert import maybe_seconds, seconds
 from leasehold._native import Held
 from leasehold.errors import LockError, LockLost, from_failure
-from leasehold.plain import Duration, LostReason, Owner, Release
+from leasehold.plain import Duration, Kind, LostReason, Owner, Release
 
 if TYPE_CHECKING:
     from leasehold._native import Call
@@ -46,8 +46,20 @@ class Lease:
     @property
     def fence(self) -> int:
         """The fencing token: larger than that of every tenure of this lock before, and at most
-        2**53 - 1. It stays this tenure's own for ever."""
+        2**53 - 1. It stays this tenure's own for ever. Of a reader it is the ``epoch``, of permits
+        a number of their own: neither is to be written with."""
         return self._held.fence
+
+    @property
+    def kind(self) -> Kind:
+        """How the lock is held."""
+        return Kind(self._held.kind)
+
+    @property
+    def epoch(self) -> int | None:
+        """What a reader knows of the writers: it came after each whose fence is not larger than
+        this, and before all others. ``None`` for who does not just read."""
+        return self._held.epoch
 
     @property
     def owner(self) -> Owner | None:
@@ -93,6 +105,27 @@ class Lease:
     async def extend_async(self, ttl: Duration) -> None:
         """``extend`` without blocking the event loop."""
         await _calls.finish_async(self._held.extend(seconds("ttl", ttl)), self.name)
+
+    def downgrade(self) -> None:
+        """Has a writer read on, with no other writer in between: it keeps its fence, which is the
+        epoch of those who now read with it. Raises ``InvalidInput`` for permits, and ``LockLost``
+        where the lease is over; where the store fails it is a reader's lease that may keep other
+        readers out until it is released or this is called again."""
+        _calls.finish(self._held.downgrade(), self.name)
+
+    async def downgrade_async(self) -> None:
+        """``downgrade`` without blocking the event loop."""
+        await _calls.finish_async(self._held.downgrade(), self.name)
+
+    def upgrade(self) -> None:
+        """Has the only reader write, with a fence of its own. Raises ``Deadlock`` where others read
+        too: two that waited for each other to leave would wait for ever, so none may. It reads on
+        then, as it does when the store fails."""
+        _calls.finish(self._held.upgrade(), self.name)
+
+    async def upgrade_async(self) -> None:
+        """``upgrade`` without blocking the event loop."""
+        await _calls.finish_async(self._held.upgrade(), self.name)
 
     def touch(self) -> None:
         """A sign of life: ``max_hold`` counts anew from now."""

@@ -11,6 +11,17 @@ from typing import TypeAlias
 Duration: TypeAlias = float | timedelta
 
 
+class Kind(StrEnum):
+    """How a lock is held."""
+
+    #: By one holder.
+    EXCLUSIVE = "exclusive"
+    #: Together with other readers, never with a writer.
+    SHARED = "shared"
+    #: As some of a semaphore's permits.
+    PERMITS = "permits"
+
+
 class LostReason(StrEnum):
     """Why a lease ended before its release."""
 
