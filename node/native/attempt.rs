@@ -85,6 +85,18 @@ impl Attempt {
         self.held.get().map_or(0.0, |held| held.fence() as f64)
     }
 
+    /// How the lock is held.
+    #[napi]
+    pub fn kind(&self) -> Option<&'static str> {
+        self.held.get().map(Held::kind)
+    }
+
+    /// Of a reader: the fence of the last writer before it.
+    #[napi]
+    pub fn epoch(&self) -> Option<f64> {
+        self.held.get().and_then(Held::epoch).map(|fence| fence as f64)
+    }
+
     /// The number of the identity that it was taken with.
     #[napi]
     pub fn owner(&self) -> Option<BigInt> {
@@ -125,6 +137,18 @@ impl Attempt {
     #[napi]
     pub fn extend(&self, ttl: f64) -> Option<Call> {
         self.held.get().map(|held| Call::of(held.extend(ttl)))
+    }
+
+    /// Has a writer read on.
+    #[napi]
+    pub fn downgrade(&self) -> Option<Call> {
+        self.held.get().map(|held| Call::of(held.downgrade()))
+    }
+
+    /// Has the only reader write.
+    #[napi]
+    pub fn upgrade(&self) -> Option<Call> {
+        self.held.get().map(|held| Call::of(held.upgrade()))
     }
 
     /// A sign of life: `max_hold` counts anew.

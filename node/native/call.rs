@@ -2,13 +2,10 @@
 
 use leasehold_bridge::{ErrorInfo, Pending};
 use napi::Either;
-use napi::bindgen_prelude::Either4;
 use napi_derive::napi;
 
 use crate::mailbox::Mailbox;
-use crate::plain::{Failure, Lock, Plain};
-
-type Value = Either4<bool, String, Lock, Vec<Lock>>;
+use crate::plain::{Failure, Plain, Value};
 
 /// A call under way. Dropping it stops nothing.
 #[napi]

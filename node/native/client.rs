@@ -1,6 +1,6 @@
 //! The client: every call starts work and returns at once.
 
-use leasehold_bridge::{Client as Bridge, ClientRequest, LockRequest};
+use leasehold_bridge::{Client as Bridge, ClientRequest, Kind, LockRequest};
 use napi::Either;
 use napi::bindgen_prelude::BigInt;
 use napi_derive::napi;
@@ -28,13 +28,17 @@ impl Client {
         self.0.url()
     }
 
-    /// Starts one try to take a lock. Spans are seconds; what is absent has its default.
+    /// Starts one try to take a lock. Spans are seconds; what is absent has its default. `capacity`
+    /// counts where there are `permits`.
     #[napi]
     #[allow(clippy::too_many_arguments, reason = "one per option; called from one place")]
     pub fn attempt(
         &self,
         name: String,
         try_only: bool,
+        shared: bool,
+        permits: Option<u32>,
+        capacity: u32,
         ttl: Option<f64>,
         wait: Option<f64>,
         fixed_term: bool,
@@ -47,8 +51,23 @@ impl Client {
         let owner = owner.map(|number| {
             number.words.iter().rev().fold(0, |all, word| (all << 64) | u128::from(*word))
         });
-        let request =
-            LockRequest { name, ttl, wait, try_only, fixed_term, max_hold, owner, priority, note };
+        let kind = match permits {
+            Some(count) => Kind::Permits { count, capacity },
+            None if shared => Kind::Shared,
+            None => Kind::Exclusive,
+        };
+        let request = LockRequest {
+            name,
+            kind,
+            ttl,
+            wait,
+            try_only,
+            fixed_term,
+            max_hold,
+            owner,
+            priority,
+            note,
+        };
         Attempt::of(self.0.attempt(&request))
     }
 
@@ -74,6 +93,13 @@ impl Client {
     #[napi]
     pub fn list(&self, prefix: String, after: Option<String>, limit: u32) -> Call {
         Call::of(self.0.list(prefix, after, limit))
+    }
+
+    /// Ends a tenure from outside, any or that with `fence`; its fence, or 0 where there was none.
+    #[napi]
+    pub fn evict(&self, name: String, fence: Option<f64>, why: String) -> Call {
+        // At most 2^53 - 1: the TypeScript half has checked it.
+        Call::of(self.0.evict(name, fence.map(|fence| fence as u64), why))
     }
 
     /// Ends the client within `grace` seconds.

@@ -1,7 +1,7 @@
 //! The bridge's plain data as JavaScript objects. The TypeScript half makes its own types of them.
 
 use leasehold_bridge::{ErrorInfo, HolderInfo, LockInfo, Release, WaiterInfo};
-use napi::bindgen_prelude::Either4;
+use napi::bindgen_prelude::Either5;
 use napi_derive::napi;
 
 /// An error as data: the TypeScript half has the classes.
@@ -68,38 +68,48 @@ pub struct Who {
     pub note: String,
 }
 
+/// Everything that a call may yield.
+pub(crate) type Value = Either5<bool, String, Lock, Vec<Lock>, f64>;
+
 /// What a call yields, as JavaScript sees it.
 pub(crate) trait Plain: Clone + Send + 'static {
-    fn plain(self) -> Either4<bool, String, Lock, Vec<Lock>>;
+    fn plain(self) -> Value;
 }
 
 impl Plain for () {
-    fn plain(self) -> Either4<bool, String, Lock, Vec<Lock>> {
-        Either4::A(true)
+    fn plain(self) -> Value {
+        Either5::A(true)
     }
 }
 
 impl Plain for bool {
-    fn plain(self) -> Either4<bool, String, Lock, Vec<Lock>> {
-        Either4::A(self)
+    fn plain(self) -> Value {
+        Either5::A(self)
     }
 }
 
 impl Plain for Release {
-    fn plain(self) -> Either4<bool, String, Lock, Vec<Lock>> {
-        Either4::B(self.state.to_owned())
+    fn plain(self) -> Value {
+        Either5::B(self.state.to_owned())
+    }
+}
+
+/// 0 for none: no fence is 0.
+impl Plain for Option<u64> {
+    fn plain(self) -> Value {
+        Either5::E(self.unwrap_or_default() as f64)
     }
 }
 
 impl Plain for LockInfo {
-    fn plain(self) -> Either4<bool, String, Lock, Vec<Lock>> {
-        Either4::C(self.into())
+    fn plain(self) -> Value {
+        Either5::C(self.into())
     }
 }
 
 impl Plain for Vec<LockInfo> {
-    fn plain(self) -> Either4<bool, String, Lock, Vec<Lock>> {
-        Either4::D(self.into_iter().map(Lock::from).collect())
+    fn plain(self) -> Value {
+        Either5::D(self.into_iter().map(Lock::from).collect())
     }
 }
 

@@ -2,39 +2,21 @@
 
 import { debuglog, inspect } from "node:util";
 
-import {
-  flag,
-  maybeSeconds,
-  options,
-  ownerNumber,
-  seconds,
-  signalOf,
-  text,
-  whole,
-} from "./convert.js";
-import { fromFailure, shown } from "./errors.js";
+import { options, seconds, text, whole } from "./convert.js";
+import { fromFailure } from "./errors.js";
 import "./exit.js";
-import { Lease } from "./lease.js";
-import { State, native } from "./native.js";
+import { type Body, Lock, RwLock, Semaphore } from "./kinds.js";
+import type { Lease } from "./lease.js";
+import { native } from "./native.js";
 import type { Client as NativeClient, Lock as NativeLock, Who } from "./native.js";
 import { Owner } from "./plain.js";
 import type { Duration, LockInfo, LockOptions, TryOptions, WaiterInfo } from "./plain.js";
 import * as post from "./post.js";
 
-/** The ttl of a lock that names none. */
-const DEFAULT_TTL_S = 30;
-
-const TRY_OPTIONS = ["ttl", "renew", "maxHold", "owner", "note", "signal"];
-const KNOWN = {
-  lock: new Set([...TRY_OPTIONS, "wait", "priority"]),
-  try: new Set(TRY_OPTIONS),
-  list: new Set(["after", "limit"]),
-};
+const PAGE = new Set(["after", "limit"]);
+const EVICTION = new Set(["fence", "why"]);
 
 const tell = debuglog("leasehold");
-
-/** What is done under a lock. */
-export type Body<T> = (lease: Lease) => T | PromiseLike<T>;
 
 /**
  * A client of the store at `url`: `memory://` (private to the client), `memory://name` (shared in the
@@ -81,13 +63,12 @@ export class Client implements AsyncDisposable {
    * is given back when it is collected: pass a `signal` and abort it instead.
    */
   acquire(name: string, options?: LockOptions): Promise<Lease> {
-    // An attempt that waits has a lease or an error.
-    return this.#take(name, false, options) as Promise<Lease>;
+    return this.lock(name).acquire(options);
   }
 
   /** Takes a lock if it is free; null where another holds it. */
   tryAcquire(name: string, options?: TryOptions): Promise<Lease | null> {
-    return this.#take(name, true, options);
+    return this.lock(name).tryAcquire(options);
   }
 
   /**
@@ -97,32 +78,27 @@ export class Client implements AsyncDisposable {
    */
   withLock<T>(name: string, body: Body<T>): Promise<T>;
   withLock<T>(name: string, options: LockOptions | undefined, body: Body<T>): Promise<T>;
-  async withLock<T>(
+  withLock<T>(
     name: string,
     optionsOrBody: LockOptions | Body<T> | undefined,
-    bodyOrNothing?: Body<T>,
+    body?: Body<T>,
   ): Promise<T> {
-    const [options, body] =
-      typeof optionsOrBody === "function"
-        ? [undefined, optionsOrBody]
-        : [optionsOrBody, bodyOrNothing];
-    if (typeof body !== "function") {
-      throw new TypeError(`the body is ${shown(body)}: a function is needed`);
-    }
-    const lease = await this.acquire(name, options);
-    let result: T;
-    try {
-      // Aborted after the grant, before the body began.
-      options?.signal?.throwIfAborted();
-      result = await body(lease);
-    } catch (error) {
-      await lease.release().catch(() => undefined);
-      throw error;
-    }
-    if ((await lease.release()) === "lost") {
-      throw lease.loss();
-    }
-    return result;
+    return this.lock(name).withLock(optionsOrBody as LockOptions, body as Body<T>);
+  }
+
+  /** Describes a lock; `client.acquire(name)` is `client.lock(name).acquire()`. */
+  lock(name: string): Lock {
+    return new Lock(this.#native, name);
+  }
+
+  /** Describes a lock that many may hold to read, or one to write. */
+  rwlock(name: string): RwLock {
+    return new RwLock(this.#native, name);
+  }
+
+  /** Describes a semaphore of `capacity` permits. */
+  semaphore(name: string, capacity: number): Semaphore {
+    return new Semaphore(this.#native, name, capacity);
   }
 
   /** A fresh identity for the locks of one unit of work. Asks nothing of the store. */
@@ -150,6 +126,24 @@ export class Client implements AsyncDisposable {
   }
 
   /**
+   * Ends the tenures of a lock from outside, or only that which has this `fence`. Yields the fence of
+   * the first that was ended, or null where nobody held it so. A holder is told (`revoked`) at its next
+   * renewal; until then only the fence keeps it from harm. `why` is for the log.
+   */
+  async evict(
+    name: string,
+    given: { readonly why: string; readonly fence?: number | undefined },
+  ): Promise<number | null> {
+    const { why, fence } = options(given, EVICTION);
+    const call = this.#native.evict(
+      text("the lock name", name),
+      fence === undefined ? fence : whole("fence", fence, 0, Number.MAX_SAFE_INTEGER),
+      text("why", why),
+    );
+    return (await post.finish(call, name)) || null;
+  }
+
+  /**
    * Locks that are held or waited for and whose names start with `prefix`, in order of name: at most
    * `limit` (100), only those after `after` (the last of the previous page).
    */
@@ -157,7 +151,7 @@ export class Client implements AsyncDisposable {
     prefix = "",
     page?: { readonly after?: string | undefined; readonly limit?: number | undefined },
   ): Promise<LockInfo[]> {
-    const { after, limit = 100 } = options(page, KNOWN.list);
+    const { after, limit = 100 } = options(page, PAGE);
     const call = this.#native.list(
       text("prefix", prefix),
       after === undefined ? after : text("after", after),
@@ -182,45 +176,6 @@ export class Client implements AsyncDisposable {
   /** @internal */
   [inspect.custom](): string {
     return `<Client of ${this.url}>`;
-  }
-
-  async #take(
-    name: string,
-    tryOnly: boolean,
-    given: LockOptions | undefined,
-  ): Promise<Lease | null> {
-    const asked = options(given, tryOnly ? KNOWN.try : KNOWN.lock);
-    const signal = signalOf(asked.signal);
-    signal?.throwIfAborted();
-    const attempt = this.#native.attempt(
-      text("the lock name", name),
-      tryOnly,
-      maybeSeconds("ttl", asked.ttl) ?? DEFAULT_TTL_S,
-      maybeSeconds("wait", asked.wait),
-      !flag("renew", asked.renew ?? true),
-      maybeSeconds("maxHold", asked.maxHold),
-      ownerNumber(asked.owner),
-      whole("priority", asked.priority ?? 0, -(2 ** 31), 2 ** 31 - 1),
-      text("note", asked.note ?? ""),
-    );
-    let state = attempt.poll();
-    if (state === State.pending) {
-      await post.settled(attempt, signal);
-      state = attempt.poll();
-    }
-    if (signal?.aborted === true) {
-      // Granted or not: what the caller will never see is given back.
-      attempt.cancel();
-      throw signal.reason;
-    }
-    if (state === State.held) {
-      return new Lease(name, attempt);
-    }
-    const failure = attempt.failure();
-    if (failure !== null) {
-      throw fromFailure(failure, name);
-    }
-    return null;
   }
 }
 

@@ -14,7 +14,6 @@
  */
 
 export { Client, connect } from "./client.js";
-export type { Body } from "./client.js";
 export {
   CancelledError,
   DeadlockError,
@@ -30,11 +29,14 @@ export {
   StoreUnavailableError,
   UnsupportedError,
 } from "./errors.js";
+export { Lock, RwLock, Semaphore } from "./kinds.js";
+export type { Body } from "./kinds.js";
 export type { Lease } from "./lease.js";
 export { Owner } from "./plain.js";
 export type {
   Duration,
   HolderInfo,
+  Kind,
   LockInfo,
   LockOptions,
   LostReason,

@@ -6,7 +6,7 @@ import { seconds } from "./convert.js";
 import { LockLostError, fromFailure } from "./errors.js";
 import type { LockError } from "./errors.js";
 import type { Attempt } from "./native.js";
-import { type Duration, type LostReason, Owner, type ReleaseState } from "./plain.js";
+import { type Duration, type Kind, type LostReason, Owner, type ReleaseState } from "./plain.js";
 import * as post from "./post.js";
 
 /** The lease of each signal, kept as long as the signal: it must not outlive its lease unnoticed. */
@@ -36,23 +36,41 @@ const forgotten = new FinalizationRegistry<{ name: string; attempt: Attempt }>((
 export class Lease implements AsyncDisposable {
   /** The lock's name. */
   readonly name: string;
-  /**
-   * The fencing token: larger than that of every tenure of this lock before, and at most 2^53 - 1. It
-   * stays this tenure's own for ever.
-   */
-  readonly fence: number;
   readonly #attempt: Attempt;
   readonly #listener = { lost: (): void => this.#lost() };
   #controller: AbortController | undefined;
   #key: number | undefined;
   #over = false;
+  #fence: number;
 
   /** @internal */
   constructor(name: string, attempt: Attempt) {
     this.name = name;
-    this.fence = attempt.fence();
+    this.#fence = attempt.fence();
     this.#attempt = attempt;
     forgotten.register(this, { name, attempt }, this);
+  }
+
+  /**
+   * The fencing token: larger than that of every tenure of this lock before, and at most 2^53 - 1. It
+   * stays this tenure's own for ever. Of a reader it is the `epoch`, of permits a number of their own:
+   * neither is to be written with.
+   */
+  get fence(): number {
+    return this.#fence;
+  }
+
+  /** How the lock is held. */
+  get kind(): Kind {
+    return this.#attempt.kind() ?? "exclusive";
+  }
+
+  /**
+   * What a reader knows of the writers: it came after each whose fence is not larger than this, and
+   * before all others. Absent for who does not just read.
+   */
+  get epoch(): number | undefined {
+    return this.#attempt.epoch() ?? undefined;
   }
 
   /** The identity it was taken with. */
@@ -128,6 +146,26 @@ export class Lease implements AsyncDisposable {
    */
   async extend(ttl: Duration): Promise<void> {
     await post.finish(this.#attempt.extend(seconds("ttl", ttl)), this.name);
+  }
+
+  /**
+   * Has a writer read on, with no other writer in between: it keeps its fence, which is the epoch of
+   * those who now read with it. Rejects with `InvalidInputError` for permits and `LockLostError` where
+   * the lease is over; where the store fails it is a reader's lease that may keep other readers out
+   * until it is released or this is called again.
+   */
+  async downgrade(): Promise<void> {
+    await post.finish(this.#attempt.downgrade(), this.name);
+  }
+
+  /**
+   * Has the only reader write, with a fence of its own. Rejects with `DeadlockError` where others read
+   * too: two that waited for each other to leave would wait for ever, so none may. It reads on then, as
+   * it does when the store fails.
+   */
+  async upgrade(): Promise<void> {
+    await post.finish(this.#attempt.upgrade(), this.name);
+    this.#fence = this.#attempt.fence();
   }
 
   /** A sign of life: `maxHold` counts anew from now. */

@@ -9,7 +9,7 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 
-import type { LostReason, ReleaseState } from "./plain.js";
+import type { Kind, LostReason, ReleaseState } from "./plain.js";
 
 /** An error as data. */
 export interface Failure {
@@ -66,6 +66,8 @@ export interface Attempt extends Work {
   failure(): Failure | null;
   cancel(): void;
   fence(): number;
+  kind(): Kind | null;
+  epoch(): number | null;
   owner(): bigint | null;
   isHeld(): boolean;
   remaining(): number;
@@ -73,6 +75,8 @@ export interface Attempt extends Work {
   loss(): Failure | null;
   check(minRemaining: number): Failure | null;
   extend(ttl: number): Call<true>;
+  downgrade(): Call<true>;
+  upgrade(): Call<true>;
   touch(): void;
   release(): Call<ReleaseState>;
   onLost(mailbox: Mailbox, key: number): void;
@@ -83,6 +87,9 @@ export interface Client {
   attempt(
     name: string,
     tryOnly: boolean,
+    shared: boolean,
+    permits: number | undefined,
+    capacity: number,
     ttl: number | undefined,
     wait: number | undefined,
     fixedTerm: boolean,
@@ -95,6 +102,7 @@ export interface Client {
   ping(): Call<true>;
   inspect(name: string): Call<Lock>;
   list(prefix: string, after: string | undefined, limit: number): Call<Lock[]>;
+  evict(name: string, fence: number | undefined, why: string): Call<number>;
   shutdown(grace: number): Call<boolean>;
 }
 

@@ -5,6 +5,9 @@ import { invalid, shown } from "./errors.js";
 /** Milliseconds, or a string such as `"500ms"`, `"30s"`, `"5m"`, `"1h"`, `"1d"`. */
 export type Duration = number | string;
 
+/** How a lock is held: by one holder, together with other readers, or as some of the permits. */
+export type Kind = "exclusive" | "shared" | "permits";
+
 /** Why a lease ended before its release. */
 export type LostReason =
   /** It was not renewed in time: the process was paused or starved, or it was a fixed term. */

@@ -6,8 +6,8 @@ import { join } from "node:path";
 import { describe, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 
-import { LockError, connect } from "leasehold";
-import type { Client, Lease, LockOptions } from "leasehold";
+import { LockError, Owner, connect } from "leasehold";
+import type { Client, Lease, Lock, LockOptions } from "leasehold";
 
 import { HERE, PATIENCE, STORES, nothingLeft, queued } from "./help.mjs";
 
@@ -24,6 +24,10 @@ interface Step {
   readonly max_hold?: number;
   readonly priority?: number;
   readonly note?: string;
+  readonly read?: boolean;
+  readonly permits?: number;
+  readonly capacity?: number;
+  readonly owner?: number;
   readonly min?: number;
   readonly count?: number;
   readonly holder?: string | null;
@@ -62,6 +66,24 @@ class Runner {
         return assert.equal(await this.#lease(who).release(), expect);
       case "extend":
         return assert.equal(await code(() => this.#lease(who).extend(step.ttl ?? 0)), expect);
+      case "downgrade":
+        return assert.equal(await code(() => this.#lease(who).downgrade()), expect);
+      case "upgrade":
+        return assert.equal(await code(() => this.#lease(who).upgrade()), expect);
+      case "kind":
+        return assert.equal(this.#lease(who).kind, expect);
+      case "epoch":
+        return assert.equal(
+          this.#lease(who).epoch,
+          step.holder == null ? undefined : this.#lease(step.holder).fence,
+        );
+      case "evict": {
+        const fence = who === "" ? undefined : this.#lease(who).fence;
+        return assert.equal(
+          (await observer.evict(lock, { fence, why: "a test" })) !== null,
+          expect,
+        );
+      }
       case "check":
         return assert.equal(await code(() => this.#lease(who).check(step.min)), expect);
       case "held":
@@ -100,13 +122,20 @@ class Runner {
 
   async #take(step: Step, signal?: AbortSignal): Promise<string> {
     const { lock = "", who = "", ttl, wait, renew, max_hold: maxHold, priority, note } = step;
-    const common: LockOptions = { ttl, renew, maxHold, note, signal };
+    const owner = step.owner === undefined ? undefined : new Owner(BigInt(step.owner));
+    const common: LockOptions = { ttl, renew, maxHold, note, owner, signal };
     const client = this.#client(step);
+    const described = (): Lock => {
+      if (step.permits !== undefined) {
+        return client.semaphore(lock, step.capacity ?? 0).permits(step.permits);
+      }
+      return step.read === true ? client.rwlock(lock).read() : client.lock(lock);
+    };
     try {
       const lease =
         step.do === "try"
-          ? await client.tryAcquire(lock, common)
-          : await client.acquire(lock, { ...common, wait, priority });
+          ? await described().tryAcquire(common)
+          : await described().acquire({ ...common, wait, priority });
       if (lease !== null) {
         this.#leases.set(who, lease);
       }
@@ -142,9 +171,10 @@ for (const store of STORES) {
   describe(store.name, { skip: store.skip }, () => {
     for (const file of readdirSync(FOLDER).filter((name) => name !== "schema.json")) {
       const { scenarios } = JSON.parse(readFileSync(join(FOLDER, file), "utf8")) as {
-        scenarios: { name: string; steps: Step[] }[];
+        scenarios: { name: string; stores?: string[]; steps: Step[] }[];
       };
-      for (const { name, steps } of scenarios) {
+      const here = scenarios.filter(({ stores }) => stores?.includes(store.name) ?? true);
+      for (const { name, steps } of here) {
         test(name, async () => {
           named += 1;
           const runner = new Runner(store.name === "memory" ? `memory://${named}` : store.url());

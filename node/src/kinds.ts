@@ -1,0 +1,193 @@
+/**
+ * The kinds of lock, each as a description that may be taken again and by many at once. Nothing is asked
+ * of the store before it is taken.
+ */
+
+import { inspect } from "node:util";
+
+import { flag, maybeSeconds, options, ownerNumber, signalOf, text, whole } from "./convert.js";
+import { fromFailure, shown } from "./errors.js";
+import { Lease } from "./lease.js";
+import { State } from "./native.js";
+import type { Client } from "./native.js";
+import type { LockOptions, TryOptions } from "./plain.js";
+import * as post from "./post.js";
+
+/** The ttl of a lock that names none. */
+const DEFAULT_TTL_S = 30;
+
+const TRY_OPTIONS = ["ttl", "renew", "maxHold", "owner", "note", "signal"];
+const TRY_KNOWN = new Set(TRY_OPTIONS);
+const KNOWN = new Set([...TRY_OPTIONS, "wait", "priority"]);
+
+const MOST = 2 ** 32 - 1;
+
+/** What is done under a lock. */
+export type Body<T> = (lease: Lease) => T | PromiseLike<T>;
+
+/** How a lock is to be held; absent: alone. */
+interface How {
+  readonly shared?: boolean;
+  readonly permits?: number;
+  readonly capacity?: number;
+}
+
+/** A lock to be taken, or a part of one. */
+export class Lock {
+  /** The lock's name. */
+  readonly name: string;
+  readonly #client: Client;
+  readonly #how: How;
+
+  /** @internal */
+  constructor(client: Client, name: string, how: How = {}) {
+    this.#client = client;
+    this.name = name;
+    this.#how = how;
+  }
+
+  /** Takes it; see `client.acquire`. */
+  acquire(options?: LockOptions): Promise<Lease> {
+    // An attempt that waits has a lease or an error.
+    return this.#take(false, options) as Promise<Lease>;
+  }
+
+  /** Takes it if that needs no wait; null otherwise. */
+  tryAcquire(options?: TryOptions): Promise<Lease | null> {
+    return this.#take(true, options);
+  }
+
+  /** Runs `body` under it and gives it back; see `client.withLock`. */
+  withLock<T>(body: Body<T>): Promise<T>;
+  withLock<T>(options: LockOptions | undefined, body: Body<T>): Promise<T>;
+  async withLock<T>(
+    optionsOrBody: LockOptions | Body<T> | undefined,
+    bodyOrNothing?: Body<T>,
+  ): Promise<T> {
+    const [options, body] =
+      typeof optionsOrBody === "function"
+        ? [undefined, optionsOrBody]
+        : [optionsOrBody, bodyOrNothing];
+    if (typeof body !== "function") {
+      throw new TypeError(`the body is ${shown(body)}: a function is needed`);
+    }
+    const lease = await this.acquire(options);
+    let result: T;
+    try {
+      // Aborted after the grant, before the body began.
+      options?.signal?.throwIfAborted();
+      result = await body(lease);
+    } catch (error) {
+      await lease.release().catch(() => undefined);
+      throw error;
+    }
+    if ((await lease.release()) === "lost") {
+      throw lease.loss();
+    }
+    return result;
+  }
+
+  /** @internal */
+  [inspect.custom](): string {
+    return `<Lock ${JSON.stringify(this.name)}>`;
+  }
+
+  async #take(tryOnly: boolean, given: LockOptions | undefined): Promise<Lease | null> {
+    const { name } = this;
+    const { shared = false, permits, capacity = 0 } = this.#how;
+    const asked = options(given, tryOnly ? TRY_KNOWN : KNOWN);
+    const signal = signalOf(asked.signal);
+    signal?.throwIfAborted();
+    const attempt = this.#client.attempt(
+      text("the lock name", name),
+      tryOnly,
+      shared,
+      permits,
+      capacity,
+      maybeSeconds("ttl", asked.ttl) ?? DEFAULT_TTL_S,
+      maybeSeconds("wait", asked.wait),
+      !flag("renew", asked.renew ?? true),
+      maybeSeconds("maxHold", asked.maxHold),
+      ownerNumber(asked.owner),
+      whole("priority", asked.priority ?? 0, -(2 ** 31), 2 ** 31 - 1),
+      text("note", asked.note ?? ""),
+    );
+    let state = attempt.poll();
+    if (state === State.pending) {
+      await post.settled(attempt, signal);
+      state = attempt.poll();
+    }
+    if (signal?.aborted === true) {
+      // Granted or not: what the caller will never see is given back.
+      attempt.cancel();
+      throw signal.reason;
+    }
+    if (state === State.held) {
+      return new Lease(name, attempt);
+    }
+    const failure = attempt.failure();
+    if (failure !== null) {
+      throw fromFailure(failure, name);
+    }
+    return null;
+  }
+}
+
+/**
+ * A lock that many may hold to read, or one to write, from `client.rwlock(name)`.
+ *
+ * Neither readers nor writers starve: a reader that comes while a writer waits queues behind it, and when
+ * a writer ends, all readers that waited go together.
+ */
+export class RwLock {
+  /** The lock's name. */
+  readonly name: string;
+  readonly #client: Client;
+
+  /** @internal */
+  constructor(client: Client, name: string) {
+    this.#client = client;
+    this.name = name;
+  }
+
+  /** To be held together with other readers. */
+  read(): Lock {
+    return new Lock(this.#client, this.name, { shared: true });
+  }
+
+  /** To be held alone; the same as `client.lock` of the name. */
+  write(): Lock {
+    return new Lock(this.#client, this.name);
+  }
+}
+
+/**
+ * So many permits, of which each holder has some for as long as its lease lasts, from
+ * `client.semaphore(name, capacity)`.
+ *
+ * How many there are is part of each request. While anyone holds permits or waits for them, a request
+ * with another number is an `InvalidInputError`; once all are free nothing is remembered.
+ */
+export class Semaphore {
+  /** The semaphore's name. */
+  readonly name: string;
+  /** How many permits there are. */
+  readonly capacity: number;
+  readonly #client: Client;
+
+  /** @internal */
+  constructor(client: Client, name: string, capacity: number) {
+    this.#client = client;
+    this.name = name;
+    this.capacity = whole("capacity", capacity, 0, MOST);
+  }
+
+  /**
+   * `count` permits (1), granted and given back together. Granted by arrival: while a request does not
+   * fit, none behind it is granted. Taking none, or more than there are, is an `InvalidInputError`.
+   */
+  permits(count = 1): Lock {
+    const permits = whole("permits", count, 0, MOST);
+    return new Lock(this.#client, this.name, { permits, capacity: this.capacity });
+  }
+}

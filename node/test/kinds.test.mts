@@ -1,0 +1,121 @@
+/** The kinds of lock in JavaScript's own terms. What each does is in scenarios/. */
+
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import { inspect } from "node:util";
+
+import { InvalidInputError, LockLostError, connect } from "leasehold";
+
+import { STORES, nothingLeft } from "./help.mjs";
+
+for (const store of STORES.filter(({ name }) => name !== "redis")) {
+  describe(store.name, () => {
+    test("readers in parallel, a writer alone", async () => {
+      const client = connect(store.url());
+      const prices = client.rwlock("prices");
+      let [reading, writing, most] = [0, 0, 0];
+      const read = () =>
+        prices.read().withLock(async (lease) => {
+          assert.equal(lease.epoch, lease.fence);
+          most = Math.max(most, ++reading);
+          assert.equal(writing, 0);
+          await new Promise(setImmediate);
+          reading -= 1;
+        });
+      const write = () =>
+        prices.write().withLock({ ttl: "5s" }, async (lease) => {
+          assert.deepEqual([++writing, reading, lease.epoch], [1, 0, undefined]);
+          await new Promise(setImmediate);
+          writing -= 1;
+        });
+      await Promise.all(Array.from({ length: 40 }, (_, n) => (n % 5 === 0 ? write() : read())));
+      assert.ok(most > 1, "readers were together");
+      await nothingLeft(client, "prices");
+      await client.shutdown();
+    });
+
+    test("a fence follows an upgrade", async () => {
+      const client = connect(store.url());
+      const lease = await client.rwlock("prices").read().acquire();
+      const epoch = lease.fence;
+      await lease.upgrade();
+      assert.ok(lease.fence > epoch);
+      assert.deepEqual([lease.kind, lease.epoch], ["exclusive", undefined]);
+      await lease.release();
+      await client.shutdown();
+    });
+
+    test("permits are counted over promises", async () => {
+      const client = connect(store.url());
+      const slots = client.semaphore("slots", 3);
+      let [inside, most] = [0, 0];
+      const work = () =>
+        slots.permits().withLock(async () => {
+          most = Math.max(most, ++inside);
+          await new Promise(setImmediate);
+          inside -= 1;
+        });
+      await Promise.all(Array.from({ length: 12 }, work));
+      assert.deepEqual([inside, most], [0, 3]);
+      assert.equal(await slots.permits(3).withLock(() => "all"), "all");
+      await nothingLeft(client, "slots");
+      await client.shutdown();
+    });
+
+    test("wrong numbers of permits", async () => {
+      const client = connect(store.url());
+      for (const [count, capacity] of [
+        [0, 3],
+        [4, 3],
+        [1, 0],
+        [-1, 3],
+        [1.5, 3],
+        [2 ** 32, 3],
+        [1, 2 ** 32],
+      ] as const) {
+        await assert.rejects(async () => {
+          await client.semaphore("slots", capacity).permits(count).acquire();
+        }, InvalidInputError);
+      }
+      assert.throws(() => client.semaphore("slots", "3" as unknown as number), TypeError);
+      assert.throws(
+        () => client.semaphore("slots", 3).permits(null as unknown as number),
+        TypeError,
+      );
+      await client.shutdown();
+    });
+
+    test("an owner takes its lock again", async () => {
+      const client = connect(store.url());
+      const owner = client.owner();
+      await client.withLock("a", { owner }, async (outer) => {
+        await client.withLock("a", { owner }, (inner) => assert.equal(inner.fence, outer.fence));
+        assert.equal(await client.tryAcquire("a"), null);
+      });
+      await nothingLeft(client, "a");
+      await client.shutdown();
+    });
+
+    test("a tenure is ended from outside", async () => {
+      const client = connect(store.url());
+      const why = "a test";
+      const body = async ({ fence, signal }: { fence: number; signal: AbortSignal }) => {
+        assert.equal(await client.evict("a", { why, fence: fence + 1 }), null);
+        assert.equal(await client.evict("a", { why }), fence);
+        await new Promise((told) => signal.addEventListener("abort", told));
+      };
+      const lost = client.withLock("a", { ttl: 600 }, body);
+      await assert.rejects(
+        lost,
+        (error) => error instanceof LockLostError && error.reason === "revoked",
+      );
+      await assert.rejects(client.evict("a", {} as { why: string }), TypeError);
+      await client.shutdown();
+    });
+  });
+}
+
+test("a description shows itself", () => {
+  const client = connect("memory://");
+  assert.equal(inspect(client.rwlock("a").read()), '<Lock "a">');
+});
