@@ -10,11 +10,11 @@ use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::error::ErrorKind;
 use clap::{Args, Parser, Subcommand};
 
-use crate::commands::{completions, ls, man, run, show};
+use crate::commands::{completions, evict, ls, man, run, show};
 use crate::exit::{Exit, code};
 use crate::print;
 
-/// Runs a program under a distributed lock, and shows locks.
+/// Runs a program under a distributed lock, shows locks and ends them.
 #[derive(Debug, Parser)]
 #[command(name = "leasehold", version, propagate_version = true, after_long_help = STORES,
     disable_help_subcommand = true)]
@@ -45,6 +45,7 @@ pub(crate) enum Command {
     Run(run::RunArgs),
     Ls(ls::LsArgs),
     Show(show::ShowArgs),
+    Evict(evict::EvictArgs),
     Completions(completions::CompletionsArgs),
     Man(man::ManArgs),
 }
@@ -56,6 +57,7 @@ Stores:
 
 Exit status of all commands but run, which passes on that of its program:
   0   done
+  1   evict: nobody held the lock, or not with that fence
   64  wrong usage or input
   69  the store did not answer
   71  the operating system refused, or a bug
@@ -82,6 +84,19 @@ pub(crate) fn parse() -> Result<Cli, Exit> {
 pub(crate) fn text() -> impl TypedValueParser<Value = String> {
     OsStringValueParser::new()
         .try_map(|value| value.into_string().map_err(|value| format!("{value:?} is not UTF-8")))
+}
+
+/// An argument that must be so many of so many permits.
+pub(crate) fn permits() -> impl TypedValueParser<Value = (u32, u32)> {
+    text().try_map(|value| {
+        let parts = value.split_once('/').map(|(count, capacity)| {
+            Some((count.parse::<u32>().ok()?, capacity.parse::<u32>().ok()?))
+        });
+        match parts.flatten() {
+            Some((count, capacity)) if 0 < count && count <= capacity => Ok((count, capacity)),
+            _ => Err("COUNT/CAPACITY is needed, from 1/1, with COUNT at most CAPACITY: 2/10"),
+        }
+    })
 }
 
 /// An argument that must be a duration.

@@ -59,6 +59,7 @@ fn paths_that_are_named_exist() {
         "bench/",
         "examples/",
         "docs/",
+        "scenarios/",
         "scripts/",
         ".ci/",
     ];

@@ -1,6 +1,7 @@
 //! One file per subcommand.
 
 pub(crate) mod completions;
+pub(crate) mod evict;
 pub(crate) mod ls;
 pub(crate) mod man;
 pub(crate) mod run;
@@ -17,6 +18,7 @@ pub(crate) fn execute(cli: Cli) -> Result<Exit, Failure> {
         Command::Run(args) => run::execute(args, store),
         Command::Ls(args) => ls::execute(&args, store),
         Command::Show(args) => show::execute(&args, store),
+        Command::Evict(args) => evict::execute(args, store),
         Command::Completions(args) => completions::execute(&args),
         Command::Man(args) => man::execute(&args),
     }

@@ -37,6 +37,14 @@ pub(crate) struct RunArgs {
     /// The longest the lock is held, however long the program runs. Default: as long as it runs
     #[arg(long, value_name = "DURATION", value_parser = cli::duration(), allow_hyphen_values = true)]
     max_hold: Option<Duration>,
+    /// Read: holds the lock together with others that read, never with one that does not
+    #[arg(long, conflicts_with = "permits")]
+    shared: bool,
+    /// Hold COUNT of CAPACITY permits, such as 2/10: others run beside as long as permits are left.
+    /// All who use the name must name the same CAPACITY
+    #[arg(long, value_name = "COUNT/CAPACITY", value_parser = cli::permits(),
+        allow_hyphen_values = true)]
+    permits: Option<(u32, u32)>,
     /// Free text for people who look at the lock, at most 256 bytes
     #[arg(long, value_name = "TEXT", value_parser = cli::text(), default_value = "",
         hide_default_value = true)]
@@ -71,8 +79,9 @@ Signals:
   stopped program keeps its lock (--max-hold limits that).
   A program that Ctrl-C ended makes leasehold end by SIGINT too, so that a script around it ends.
 
-Example:
-  leasehold run nightly --wait 0 --ttl 1m -- ./backup.sh --all";
+Examples:
+  leasehold run nightly --wait 0 --ttl 1m -- ./backup.sh --all
+  leasehold run exports --permits 1/3 -- ./export.sh";
 
 pub(crate) fn execute(args: RunArgs, store: Option<&OsStr>) -> Result<Exit, Failure> {
     let grace = args.grace()?;
@@ -89,7 +98,12 @@ pub(crate) fn execute(args: RunArgs, store: Option<&OsStr>) -> Result<Exit, Fail
         note: args.note,
         ..LockOptions::default()
     };
-    run(Plan { client, name: args.name, options, grace, command: args.command })
+    let lock = match args.permits {
+        Some((count, capacity)) => client.semaphore(&args.name, capacity).permits(count),
+        None if args.shared => client.rwlock(&args.name).read(),
+        None => client.lock(&args.name),
+    };
+    run(Plan { lock: lock.options(options.clone()), options, grace, command: args.command })
 }
 
 impl RunArgs {

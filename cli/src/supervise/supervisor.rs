@@ -8,7 +8,7 @@ use std::ffi::OsString;
 use std::time::Duration;
 
 use leasehold::sys::{BootClock, BootTime, Clock};
-use leasehold::{Client, Lease, LockOptions, LostReason, Release};
+use leasehold::{Lease, Lock, LockOptions, LostReason, Release};
 use rustix::process::{Pid, Signal};
 
 use super::guard::Guard;
@@ -28,8 +28,8 @@ const LAST_BREATH: Duration = Duration::from_millis(500);
 
 /// What is to be run, and how.
 pub(crate) struct Plan {
-    pub(crate) client: Client,
-    pub(crate) name: String,
+    pub(crate) lock: Lock,
+    /// The options of `lock`.
     pub(crate) options: LockOptions,
     /// How long before the deadline the program gets SIGTERM.
     pub(crate) grace: Duration,
@@ -63,9 +63,8 @@ pub(crate) fn run(plan: Plan) -> Result<Exit, Failure> {
 /// Takes the lock, with nearly all of the lease before us: a hand-off lasts only for its claim until
 /// the holder has confirmed it, which is less than many a grace.
 async fn acquire(plan: &Plan) -> leasehold::Result<(Lease, BootTime)> {
-    let options = plan.options.clone();
-    let (ttl, limit) = (options.ttl, options.max_hold.unwrap_or(options.ttl));
-    let lease = plan.client.lock(&plan.name).options(options).acquire().await?;
+    let (ttl, limit) = (plan.options.ttl, plan.options.max_hold.unwrap_or(plan.options.ttl));
+    let lease = plan.lock.clone().acquire().await?;
     let taken_at = BootClock.now();
     if lease.remaining() < ttl.min(limit) / 10 * 9 {
         lease.extend(ttl).await?;

@@ -1,6 +1,7 @@
 //! The command as users run it: real processes on a real database file.
 
 mod input;
+mod kinds;
 mod loss;
 mod pages;
 mod run;
