@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use crate::kinds::{Lock, RwLock, Semaphore};
+use crate::kinds::{Lock, LockAll, RwLock, Semaphore};
 use crate::options::REQUEST_TIMEOUT;
 use crate::runtime::{Runtime, within};
 use crate::store::{self, Capabilities, Evict, Evicted, LockView, Query, Store};
@@ -149,6 +149,16 @@ impl Client {
     /// Describes a semaphore of `capacity` permits. The name is checked when permits are acquired.
     pub fn semaphore(&self, name: impl AsRef<str>, capacity: u32) -> Semaphore {
         Semaphore::new(self.lock(name), capacity)
+    }
+
+    /// Describes several locks of this client, to be taken all or none. Each has its own options.
+    pub fn lock_all(&self, locks: impl IntoIterator<Item = Lock>) -> LockAll {
+        LockAll::new(self.clone(), locks.into_iter().collect())
+    }
+
+    /// Whether `other` is this client or a clone of it.
+    pub(crate) fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.shared, &other.shared)
     }
 
     /// A fresh identity, for the locks of one unit of work.

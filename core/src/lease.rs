@@ -9,10 +9,10 @@ use std::task::Poll;
 use std::time::Duration;
 
 use crate::options::check_ttl;
-use crate::runtime::{Burial, Runtime, within};
-use crate::store::Kind;
-use crate::sys::MaybeSend;
+use crate::runtime::{Burial, Runtime, UnderWay, within};
+use crate::store::{Cancel, Hold, Kind, Store};
 use crate::sys::fork::Inherited;
+use crate::sys::{BootTime, MaybeSend};
 use crate::watchdog::Held;
 use crate::{Error, Name, Owner, Result};
 
@@ -268,37 +268,39 @@ impl Lease {
         if self.inner.forked() {
             return Release::Lost(LostReason::Forked);
         }
+        let mut ending = match self.begin_release() {
+            Ok(ending) => ending,
+            Err(found) => return found,
+        };
+        let Inner { held, runtime, .. } = &*self.inner;
+        let holds = [held.hold().clone()];
+        let found = give_back(runtime, held.store(), &holds, held.cancel(), held.deadline()).await;
+        ending.armed = found != Release::Released;
+        found
+    }
+
+    /// Ends the belief. What is already clear is the error.
+    fn begin_release(&self) -> std::result::Result<Ending<'_>, Release> {
+        if self.inner.forked() {
+            return Err(Release::Lost(LostReason::Forked));
+        }
         let Inner { held, runtime, released } = &*self.inner;
-        let limit = held.deadline().min(runtime.sys.now() + RELEASE_PATIENCE);
         if let Some(reason) = self.lost_reason() {
-            return Release::Lost(reason);
+            return Err(Release::Lost(reason));
         }
         if released.swap(true, Ordering::AcqRel) {
-            return Release::Repeated;
+            return Err(Release::Repeated);
         }
         if !held.leave() {
-            return Release::Released;
+            return Err(Release::Released);
         }
         // Before it leaves the watchdog's care: an exit gives back what is there, and waits for the rest.
-        let _under_way = runtime.reaper.wait_for_mine();
+        let under_way = runtime.reaper.wait_for_mine();
         if !held.end() {
-            return held.lost_reason().map_or(Release::Repeated, Release::Lost);
+            return Err(held.lost_reason().map_or(Release::Repeated, Release::Lost));
         }
         runtime.watchdog.forget(held);
-        let mut unsure = Unsure { held, runtime, armed: true };
-        let holds = [held.hold().clone()];
-        let answer = within(&runtime.sys, limit, held.store().release(&holds, held.cancel())).await;
-        match answer {
-            Some(Ok(_)) => {
-                unsure.armed = false;
-                Release::Released
-            }
-            Some(Err(error)) => {
-                tracing::warn!(name = %self.name, %error, "release failed; trying again");
-                Release::Background
-            }
-            None => Release::Background,
-        }
+        Ok(Ending { held, runtime, armed: true, _under_way: under_way })
     }
 
     fn is_released(&self) -> bool {
@@ -344,19 +346,72 @@ impl Lease {
     }
 }
 
-/// A release whose outcome isn't known yet: if nobody waits for it any more, the reaper does.
-struct Unsure<'a> {
+/// A tenure whose release is not answered yet: if nobody waits for that any more, the reaper does.
+struct Ending<'a> {
     held: &'a Arc<Held>,
     runtime: &'a Runtime,
     armed: bool,
+    // Dropped last: an exit must not come between.
+    _under_way: UnderWay,
 }
 
-impl Drop for Unsure<'_> {
+impl Drop for Ending<'_> {
     fn drop(&mut self) {
         if self.armed {
             send_to_reaper(self.held, self.runtime);
         }
     }
+}
+
+/// Releases `holds` at `store`, and waits for the answer, at most until `limit`.
+async fn give_back(
+    runtime: &Runtime,
+    store: &Arc<dyn Store>,
+    holds: &[Hold],
+    cancel: Cancel,
+    limit: BootTime,
+) -> Release {
+    let limit = limit.min(runtime.sys.now() + RELEASE_PATIENCE);
+    match within(&runtime.sys, limit, store.release(holds, cancel)).await {
+        Some(Ok(_)) => Release::Released,
+        Some(Err(error)) => {
+            let name = &holds[0].name;
+            tracing::warn!(%name, locks = holds.len(), %error, "release failed; trying again");
+            Release::Background
+        }
+        None => Release::Background,
+    }
+}
+
+/// Gives back `leases` of one client, in one request, and says what became of each.
+pub(crate) async fn release_together(leases: &[Lease]) -> Vec<Release> {
+    let Some(first) = leases.iter().find(|lease| !lease.inner.forked()) else {
+        return vec![Release::Lost(LostReason::Forked); leases.len()];
+    };
+    let limit = leases.iter().map(|lease| lease.inner.held.deadline()).max().unwrap_or_default();
+    let mut endings = Vec::with_capacity(leases.len());
+    let mut found = Vec::with_capacity(leases.len());
+    for lease in leases {
+        found.push(match lease.begin_release() {
+            Ok(ending) => {
+                endings.push(ending);
+                None
+            }
+            Err(found) => Some(found),
+        });
+    }
+    let mut rest = Release::Released;
+    while let Some(last) = endings.last() {
+        let (store, cancel) = (last.held.store(), last.held.cancel());
+        let alike = |ending: &mut Ending<'_>| ending.held.cancel() == cancel;
+        let mut group: Vec<Ending<'_>> = endings.extract_if(.., alike).collect();
+        let holds: Vec<Hold> = group.iter().map(|ending| ending.held.hold().clone()).collect();
+        match give_back(&first.inner.runtime, store, &holds, cancel, limit).await {
+            Release::Released => group.iter_mut().for_each(|ending| ending.armed = false),
+            other => rest = other,
+        }
+    }
+    found.into_iter().map(|found| found.unwrap_or(rest)).collect()
 }
 
 impl Drop for Inner {

@@ -33,7 +33,7 @@ pub mod watchdog;
 pub use client::default_url;
 pub use client::{Client, ClientOptions};
 pub use error::{Error, ErrorKind, Result};
-pub use kinds::{Lock, RwLock, Semaphore};
+pub use kinds::{Leases, Lock, LockAll, RwLock, Semaphore};
 pub use lease::{Lease, LostReason, Release};
 pub use name::Name;
 pub use options::{LockOptions, Patience};

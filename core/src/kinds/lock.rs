@@ -1,6 +1,7 @@
 //! What is asked for before there is a lease: one builder for all kinds, so that each option is said
 //! and checked in one place.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::options::Patience;
@@ -140,12 +141,24 @@ impl Lock {
         if self.options.wait == Patience::AtMost(Duration::ZERO) {
             self.options.wait = Patience::None;
         }
+        let attempt = self.client.attempt()?;
+        attempt.acquire(self.request()?).await
+    }
+
+    /// What is asked for, if it is in order and of `client`.
+    pub(crate) fn request_of(&self, client: &Client) -> Result<Request> {
+        if !self.client.is(client) {
+            let name = self.name.clone().map_err(Error::invalid)?;
+            return Err(Error::invalid(format!("lock {name} is of another client")));
+        }
+        self.clone().request()
+    }
+
+    fn request(self) -> Result<Request> {
         self.options.check()?;
         let name = self.name.map_err(Error::invalid)?;
-        let profile = self.client.profile(&self.options.note)?;
-        let attempt = self.client.attempt()?;
-        let (kind, options) = (self.kind, self.options);
-        attempt.acquire(Request { name, kind, options, profile }).await
+        let profile = Arc::new(self.client.profile(&self.options.note)?);
+        Ok(Request { name, kind: self.kind, options: self.options, profile })
     }
 }
 

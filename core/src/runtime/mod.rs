@@ -17,7 +17,7 @@ mod within;
 pub(crate) use parked::{Came, Mode, Parked, Source, mode, offer};
 #[cfg(feature = "native")]
 pub use parked::{block_on, block_on_for, poll_undecided};
-pub(crate) use reaper::{Burial, Reaper};
+pub(crate) use reaper::{Burial, Reaper, UnderWay};
 #[cfg(feature = "native")]
 #[cfg(feature = "sqlite")]
 pub(crate) use shared::io;

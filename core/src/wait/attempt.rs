@@ -26,10 +26,11 @@ pub(crate) struct Request {
     pub(crate) name: Name,
     pub(crate) kind: Kind,
     pub(crate) options: LockOptions,
-    pub(crate) profile: Profile,
+    pub(crate) profile: Arc<Profile>,
 }
 
 /// What an attempt works with.
+#[derive(Clone)]
 pub(crate) struct Attempt {
     pub(crate) runtime: Arc<Runtime>,
     pub(crate) desk: Arc<Desk>,
@@ -38,7 +39,7 @@ pub(crate) struct Attempt {
 impl Attempt {
     /// Takes the lock. None where it is taken and the request doesn't wait.
     pub(crate) async fn acquire(self, request: Request) -> Result<Option<Lease>> {
-        let Request { name, kind, options, profile } = request;
+        let Request { name, kind, options, .. } = &request;
         let sys = self.runtime.sys.clone();
         let started = sys.now();
         let give_up = match options.wait {
@@ -47,33 +48,24 @@ impl Attempt {
             Patience::None => started + REQUEST_TIMEOUT,
         };
         let turn = match options.owner {
-            Some(owner) if kind == Kind::Exclusive => {
+            Some(owner) if *kind == Kind::Exclusive => {
                 // What doesn't wait for others doesn't wait for itself either.
                 let until = if options.wait == Patience::None { started } else { give_up };
-                match self.desk.reentry.enter(&sys, &name, owner, until).await {
+                match self.desk.reentry.enter(&sys, name, owner, until).await {
                     Entered::Again(held) => {
                         return Ok(Some(Lease::new(held, Arc::clone(&self.runtime), Some(owner))));
                     }
                     Entered::First(turn) => Some(turn),
                     Entered::TimedOut if options.wait == Patience::None => return Ok(None),
                     Entered::TimedOut => {
-                        let what = format!("lock {name} was not granted within the wait");
-                        return Err(Error::new(ErrorKind::Timeout, what));
+                        return Err(waited_out(name));
                     }
                 }
             }
             _ => None,
         };
-        let mut ask = Ask {
-            name,
-            kind,
-            token: sys.token(),
-            ttl: options.ttl,
-            grace: grace(options.ttl),
-            wait: options.queueing(),
-            owner: options.owner,
-            profile: Arc::new(profile),
-        };
+        let mut ask = ask_of(&sys, &request);
+        let Request { options, .. } = request;
         let mut unsure = Unsure::new(&self, &ask)?;
         let mut strays = false;
         // When a grant came that needs to be confirmed.
@@ -95,7 +87,7 @@ impl Attempt {
                     // that came after its own lease is given back.
                     if !claimed {
                         if give_up <= sys.now() || ask.wait.is_none() {
-                            return Err(too_late(&ask));
+                            return Err(too_late(&ask.name));
                         }
                         unsure = self.start_over(&mut ask)?;
                     }
@@ -184,7 +176,7 @@ impl Attempt {
                 return Err(error);
             }
             // The caller's own limit is a timeout, whatever kept the store.
-            None if ask.wait.is_some() && limit == give_up => return Err(waited_out(ask)),
+            None if ask.wait.is_some() && limit == give_up => return Err(waited_out(&ask.name)),
             None => {
                 return Err(Error::new(
                     ErrorKind::StoreUnavailable,
@@ -201,7 +193,7 @@ impl Attempt {
                     Some(Err(_)) => {
                         Err(Error::new(ErrorKind::ShutDown, "the client was shut down"))
                     }
-                    None => Err(waited_out(ask)),
+                    None => Err(waited_out(&ask.name)),
                 }
             }
             (Some(answer), _) => {
@@ -213,19 +205,34 @@ impl Attempt {
     }
 }
 
-fn waited_out(ask: &Ask) -> Error {
-    Error::new(ErrorKind::Timeout, format!("lock {} was not granted within the wait", ask.name))
+/// A new attempt at what is requested.
+pub(super) fn ask_of(sys: &Sys, request: &Request) -> Ask {
+    let Request { name, kind, options, profile } = request;
+    Ask {
+        name: name.clone(),
+        kind: *kind,
+        token: sys.token(),
+        ttl: options.ttl,
+        grace: grace(options.ttl),
+        wait: options.queueing(),
+        owner: options.owner,
+        profile: Arc::clone(profile),
+    }
 }
 
-fn too_late(ask: &Ask) -> Error {
+pub(super) fn waited_out(name: &Name) -> Error {
+    Error::new(ErrorKind::Timeout, format!("lock {name} was not granted within the wait"))
+}
+
+pub(super) fn too_late(name: &Name) -> Error {
     Error::new(
         ErrorKind::StoreUnavailable,
-        format!("lock {} was granted, but the answer came after its lease", ask.name),
+        format!("lock {name} was granted, but the answer came after its lease"),
     )
 }
 
 /// Whether the store's refusal means that it knows nothing of the attempt.
-fn nothing_done(kind: ErrorKind) -> bool {
+pub(super) fn nothing_done(kind: ErrorKind) -> bool {
     matches!(
         kind,
         ErrorKind::InvalidInput
@@ -251,7 +258,7 @@ pub(crate) fn burial(sys: &Sys, desk: &Arc<Desk>, hold: Hold) -> Burial {
 /// Stands for a token that the store may know: dropped while armed, it has the reaper end the
 /// attempt there, with a tombstone against a request that is still on its way; unless the client's end
 /// has done so.
-struct Unsure(Inherited<Armed>);
+pub(super) struct Unsure(Inherited<Armed>);
 
 struct Armed {
     runtime: Arc<Runtime>,
@@ -260,7 +267,7 @@ struct Armed {
 }
 
 impl Unsure {
-    fn new(attempt: &Attempt, ask: &Ask) -> Result<Self> {
+    pub(super) fn new(attempt: &Attempt, ask: &Ask) -> Result<Self> {
         let hold = Hold::of(ask);
         attempt.desk.begin(hold.clone())?;
         let (runtime, desk) = (Arc::clone(&attempt.runtime), Arc::clone(&attempt.desk));
@@ -268,7 +275,7 @@ impl Unsure {
     }
 
     /// Whether it was armed: false where the client's end was first.
-    fn disarm(&mut self) -> bool {
+    pub(super) fn disarm(&mut self) -> bool {
         self.0.desk.settled(&self.0.hold.token)
     }
 }

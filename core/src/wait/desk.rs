@@ -397,7 +397,7 @@ mod tests {
     };
     use crate::sys::BoxFuture;
     use crate::wait::{Attempt, Request};
-    use crate::{LockOptions, Profile, Result};
+    use crate::{LockOptions, Result};
 
     /// A store whose asks can be kept on their way.
     struct Slow {
@@ -485,7 +485,7 @@ mod tests {
             name: name.clone(),
             kind: crate::store::Kind::Exclusive,
             options: LockOptions::default(),
-            profile: Profile::default(),
+            profile: Arc::default(),
         };
         let (tell, done) = mpsc::channel();
         crate::sys::thread("waits", move || {

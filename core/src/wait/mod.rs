@@ -4,6 +4,7 @@
 mod attempt;
 mod desk;
 mod reentry;
+mod together;
 
 pub(crate) use attempt::{Attempt, Request, burial};
 pub(crate) use desk::Desk;

@@ -20,6 +20,7 @@ pub(super) const TESTS: &[Test] = &[
     test("cost_a_script_no_more_than_a_few_do", script_time),
     test("that_ask_at_once_travel_together", travel_together),
     test("that_travel_together_fail_apart", fail_apart),
+    test("of_locks_taken_at_once", a_thousand_locks),
 ];
 
 const WAITERS: usize = 1000;
@@ -60,6 +61,30 @@ fn one_process(scene: &Scene<'_>) {
     });
     assert!(in_order, "not in the order of arrival");
     scene.await_free(NAME);
+}
+
+/// A thousand locks, all or none: in how many requests.
+fn a_thousand_locks(scene: &Scene<'_>) {
+    scene.warm();
+    let names: Vec<_> = (0..WAITERS).map(|number| format!("many{number}")).collect();
+    let all = || scene.client.lock_all(names.iter().map(|name| scene.client.lock(name).ttl(LONG)));
+    scene.server.reset_stats();
+    let began = now();
+    let leases = block_on(all().acquire()).expect("nobody else wants them");
+    let taken = now().since(began);
+    assert!(leases.is_held() && leases.len() == WAITERS);
+    assert_eq!(scene.server.commandstats()["evalsha"].0, 1, "one request");
+    assert!(block_on(leases.release()).iter().all(|found| *found == Release::Released));
+    let (calls, usec) = scene.server.commandstats()["evalsha"];
+    report(&format!(
+        "{WAITERS} locks taken in {taken:.1?} and given back, with {calls} script calls of {usec:.0} µs"
+    ));
+    // Those of the release are sent together: each is short, so that others are served in between.
+    assert!(calls <= 11, "{calls} script calls");
+    let one = block_on(scene.client.lock("many700").acquire()).expect("free");
+    assert!(block_on(all().try_acquire()).expect("an answer").is_none());
+    assert!(block_on(scene.client.lock("many0").try_acquire()).expect("an answer").is_some());
+    block_on(one.release());
 }
 
 /// Takes that many locks at once and gives back those that it got.
