@@ -1,10 +1,13 @@
-//! The store contract on the embedded stores, on Redis and on Valkey: one test per store and case.
+//! The store contract on the embedded stores, on Redis (also a simulated one) and on Valkey: one
+//! test per store and case.
 //!
 //! `sqlite-real` runs the cases that need no time to pass on the machine's own clock and threads:
 //! what the virtual clock could hide.
 
 use leasehold::store::redis::Dialect;
-use leasehold_testkit::contract::{Make, MemoryRig, RedisRig, Rig, SqliteRig, Way, all, trials};
+use leasehold_testkit::contract::{
+    Make, MemoryRig, RedisRig, Rig, SimRedisRig, SqliteRig, Way, all, trials,
+};
 use leasehold_testkit::server::Flavour;
 use libtest_mimic::Arguments;
 
@@ -17,6 +20,8 @@ fn main() {
     let mut all = trials("memory", memory, &cases);
     all.extend(trials("sqlite", sqlite, &cases));
     all.extend(trials("sqlite-real", real, &instant));
+    let simulated: Make = || Ok(Box::new(SimRedisRig::new(1)));
+    all.extend(trials("redis-simulated", simulated, &cases));
     let redis: Make = || RedisRig::new(Flavour::Redis, Way::Plain).map(|rig| Box::new(rig) as _);
     let valkey: Make = || RedisRig::new(Flavour::Valkey, Way::Plain).map(|rig| Box::new(rig) as _);
     let acl: Make = || RedisRig::new(Flavour::Redis, Way::MinimalAcl).map(|rig| Box::new(rig) as _);

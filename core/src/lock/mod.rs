@@ -12,4 +12,5 @@ pub(crate) use batch::all_or_nothing_waits;
 pub use batch::{Book, acquire_many, release_many, renew_many};
 pub use fence::{MAX_FENCE, next_fence};
 pub use rows::{Event, HandOff, Head, Rows, Sum, Tenure, Tomb, Waiter};
+pub(crate) use steps::reader_among;
 pub use steps::{acquire, available, evict, release, renew};

@@ -16,11 +16,11 @@ use std::time::Duration;
 
 use super::rows::{Event, HandOff, Rows, Tenure, Tomb, Waiter};
 use super::turn::{Turn, admits, claim_fence, first_live, grant, grant_readers, pass_on};
-use crate::LostReason;
 use crate::store::{
     Answer, Ask, Cancel, Evict, Evicted, Hold, Holding, Kind, Released, Renewal, Wait,
 };
 use crate::sys::{BootTime, Token};
+use crate::{LostReason, Name};
 
 /// How long the token of an ended tenure is refused: longer than any request can be on its way.
 const ENDED_FOR: Duration = Duration::from_secs(60);
@@ -223,13 +223,8 @@ fn again<R: Rows>(
         (Kind::Shared, Kind::Exclusive) => {
             let sum = rows.sum()?;
             if sum.tenures > 1 {
-                let others = sum.tenures - 1;
-                return Ok(Answer::Deadlock {
-                    cycle: vec![
-                        format!("a reader of lock {} that asks to write", ask.name),
-                        format!("{others} other readers, itself among those they exclude"),
-                    ],
-                });
+                let cycle = reader_among(&ask.name, sum.tenures - 1);
+                return Ok(Answer::Deadlock { cycle });
             }
             own.fence = claim_fence(rows, at)?;
         }
@@ -248,6 +243,14 @@ fn again<R: Rows>(
         grant_readers(rows, Some(&own), None, at, told)?;
     }
     Ok(answer)
+}
+
+/// The cycle that a reader of `name` would close which waits to write beside `others`.
+pub(crate) fn reader_among(name: &Name, others: u64) -> Vec<String> {
+    vec![
+        format!("a reader of lock {name} that asks to write"),
+        format!("{others} other readers, itself among those they exclude"),
+    ]
 }
 
 /// The answer to an ask for a lock that others hold: a place in the queue, or busy.

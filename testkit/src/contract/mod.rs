@@ -15,6 +15,6 @@ pub use case::Case;
 pub use cases::all;
 pub use inbox::Inbox;
 pub use rig::{Rig, Seat};
-pub use rigs::{MINIMAL_ACL, MemoryRig, RedisRig, SqliteRig, Way, dialect_acl};
+pub use rigs::{MINIMAL_ACL, MemoryRig, RedisRig, SimRedisRig, SqliteRig, Way, dialect_acl};
 pub use scene::{ALIVE, CLAIM, GRACE, HEARTBEAT, Scene, TTL};
 pub use trials::{Make, required, trials};

@@ -29,7 +29,10 @@ pub(super) struct Script {
 
 /// All scripts.
 pub(super) struct Scripts {
+    /// For asks of which all are for exclusive locks.
     pub(super) acquire: Arc<Script>,
+    /// For all others.
+    pub(super) acquire_any: Arc<Script>,
     pub(super) renew: Arc<Script>,
     pub(super) release: Arc<Script>,
     pub(super) evict: Arc<Script>,
@@ -45,6 +48,7 @@ pub(super) struct Call {
 }
 
 const LOCK: &str = include_str!("lua/lock.lua");
+const KINDS: &str = include_str!("lua/kinds.lua");
 
 /// Scripts of one kind are the same for all clients, and so are made once.
 type Shipped = Mutex<Vec<(Kind, Arc<Scripts>)>>;
@@ -72,17 +76,19 @@ impl Scripts {
         // What comes before all else knows the string and nothing else.
         let short = dialect.layout() == Layout::Text && second.is_none();
         let script = |first: &str, steps: &str, together| {
-            let body = [first, &common, steps].concat().replace(CLOCK, clock);
+            let body = [first, &common, KINDS, steps].concat().replace(CLOCK, clock);
             Arc::new(Script::new(&body, together))
         };
+        let steps = include_str!("lua/acquire_steps.lua");
         let of_one = |steps: &str| script("local done = {}\n", steps, 1);
         let when_short = |first| if short { first } else { "local done = {}\n" };
         Self {
             acquire: script(
                 when_short(include_str!("lua/acquire.lua")),
-                include_str!("lua/acquire_steps.lua"),
+                &["local ANY = false\n", steps].concat(),
                 ASKS,
             ),
+            acquire_any: script("local done = {}\n", &["local ANY = true\n", steps].concat(), ASKS),
             renew: script(
                 when_short(include_str!("lua/renew.lua")),
                 include_str!("lua/renew_steps.lua"),

@@ -106,9 +106,12 @@ impl RedisStore {
         };
         let requests = session(Purpose::Requests, channels, Some(Arc::clone(&ear)));
         let renewals = session(Purpose::Renewal, Vec::new(), None);
+        // Other libraries' layouts know one holder: what they would make of several is not known, and
+        // a hash has no room for the mark that keeps them out.
+        let several = dialect == Dialect::Plain && dual.is_none();
         let capabilities = Capabilities {
             store: "redis",
-            kinds: Kinds { exclusive: true, shared: false, permits: false },
+            kinds: Kinds { exclusive: true, shared: several, permits: several },
             ttl: TtlScope::Lock,
             fence: FenceSource::Clock,
             push: true,
@@ -167,7 +170,9 @@ impl RedisStore {
             }
             call
         };
-        let value = self.call(&self.requests, &self.scripts.acquire, &call, false).await?;
+        let alone = asks.iter().all(|ask| ask.kind == Kind::Exclusive);
+        let script = if alone { &self.scripts.acquire } else { &self.scripts.acquire_any };
+        let value = self.call(&self.requests, script, &call, false).await?;
         let glance = || self.sys.jitter(GLANCE);
         let answers = each(&value, asks, |ask, value| answer(ask, value, glance))?;
         if answers.iter().any(|answer| matches!(answer, Answer::Queued { .. })) {
@@ -180,9 +185,11 @@ impl RedisStore {
         let call = {
             let mut call = self.about(holds.iter().map(|hold| &hold.name), holds.len());
             for hold in holds {
-                call.text(&hex_bytes(&hold.token))
-                    .number(millis(hold.ttl + hold.grace))
-                    .number(millis(hold.grace));
+                call.text(&hex_bytes(&hold.token)).number(millis(hold.ttl + hold.grace));
+                match hold.kind {
+                    Kind::Exclusive => call.number(millis(hold.grace)),
+                    _ => call.text(format!("+{}", millis(hold.grace)).as_bytes()),
+                };
             }
             call
         };
@@ -377,6 +384,11 @@ fn answer(ask: &Ask, value: &Value, glance: impl Fn() -> Duration) -> Option<Ans
         },
         (4, [limit]) => Answer::QueueFull { limit: u32::try_from(limit.int()?).ok()? },
         (5, []) => Answer::Cancelled,
+        (6, [tag]) => Answer::Misfit { used: kind_of(tag.text()?)? },
+        (7, [others]) => {
+            let others = u64::try_from(others.int()?).ok()?;
+            Answer::Deadlock { cycle: crate::lock::reader_among(&ask.name, others) }
+        }
         _ => return None,
     })
 }
@@ -401,33 +413,49 @@ fn released(_: &Hold, value: &Value) -> Option<Released> {
 }
 
 fn view(name: &Name, value: &Value) -> Option<LockView> {
-    let [kind, fence, left, grace, claimed, profile, waiting, queue @ ..] = value.list()? else {
+    let [kind, first, second, grace, claimed, profile, waiting, queue @ ..] = value.list()? else {
         return None;
     };
-    let kind = kind.int()?;
-    let holder = (kind > 0).then(|| {
-        let stored = span(left.int()?).unwrap_or(Duration::MAX);
-        let grace = Duration::from_millis(u64::try_from(grace.int()?).ok()?);
-        let fence = if kind == 1 { u64::try_from(fence.int()?).ok()? } else { 0 };
-        let profile = if kind == 1 { read(profile) } else { foreigner() };
-        let (told, claimed) = (stored.saturating_sub(grace), claimed.int()? == 1);
-        Some(HolderView { kind: Kind::Exclusive, fence, told, stored, claimed, profile })
-    });
+    let (holding, mut holders) = match kind.int()? {
+        0 => (0, Vec::new()),
+        1 => (1, vec![holder([first, second, grace, claimed, profile])?]),
+        2 => {
+            let (kind, fence, profile) = (Kind::Exclusive, 0, foreigner());
+            let stored = span(second.int()?).unwrap_or(Duration::MAX);
+            let told = stored;
+            (1, vec![HolderView { kind, fence, told, stored, claimed: false, profile }])
+        }
+        3 => {
+            let several = second.list()?.iter().map(|one| {
+                let [fence, left, grace, claimed, profile] = one.list()? else { return None };
+                holder([fence, left, grace, claimed, profile])
+            });
+            (u64::try_from(first.int()?).ok()?, several.collect::<Option<_>>()?)
+        }
+        _ => return None,
+    };
     let queue = queue.chunks_exact(2).map(|pair| {
         let alive_for = Duration::from_millis(u64::try_from(pair[0].int()?).ok()?);
-        Some(WaiterView { kind: Kind::Exclusive, alive_for, profile: read(&pair[1]) })
+        let (kind, profile) = tagged(&pair[1]);
+        Some(WaiterView { kind, alive_for, profile })
     });
     Some(LockView {
         name: name.clone(),
-        holder: match holder {
-            Some(holder) => Some(holder?),
-            None => None,
-        },
-        others: Vec::new(),
-        holding: u64::from(kind > 0),
+        others: holders.split_off(holders.len().min(1)),
+        holder: holders.pop(),
+        holding,
         queue: queue.collect::<Option<_>>()?,
         waiting: u64::try_from(waiting.int()?).ok()?,
     })
+}
+
+/// "fence, left, grace, claimed, profile".
+fn holder([fence, left, grace, claimed, profile]: [&Value; 5]) -> Option<HolderView> {
+    let stored = span(left.int()?).unwrap_or(Duration::MAX);
+    let grace = Duration::from_millis(u64::try_from(grace.int()?).ok()?);
+    let (fence, claimed) = (u64::try_from(fence.int()?).ok()?, claimed.int()? == 1);
+    let (kind, profile) = tagged(profile);
+    Some(HolderView { kind, fence, told: stored.saturating_sub(grace), stored, claimed, profile })
 }
 
 /// One answer for each question.
@@ -489,7 +517,12 @@ fn write_ask(call: &mut Call, ask: &Ask, channel: &str) {
     // A profile is strings and numbers: it can't fail to be JSON.
     let profile = serde_json::to_string(&*ask.profile).unwrap_or_default();
     let token = hex_bytes(&ask.token);
-    let (lasts, told) = (format!("{:013}", span - 1), format!(" {grace} 0 "));
+    let tag = match ask.kind {
+        Kind::Exclusive => String::new(),
+        Kind::Shared => "s ".to_owned(),
+        Kind::Permits { count, capacity } => format!("{count}/{capacity} "),
+    };
+    let (lasts, told) = (format!("{:013}", span - 1), format!(" {grace} 0 {tag}"));
     call.text(&token).number(span - 1).number(span.saturating_add(KEEP)).joined(&[
         lasts.as_bytes(),
         &token,
@@ -502,7 +535,13 @@ fn write_ask(call: &mut Call, ask: &Ask, channel: &str) {
     };
     let (alive, claim, limit) = (millis(wait.alive_for), millis(wait.claim), wait.max_queue);
     let rank = i64::from(i32::MAX) - i64::from(wait.priority);
-    call.text(format!("{alive} {claim} {limit} {rank:010} {channel}").as_bytes());
+    let mut rank = format!("{rank:010}").into_bytes();
+    if ask.kind == Kind::Shared {
+        // Readers stand behind all others.
+        rank[0] += b'A' - b'0';
+    }
+    let numbers = format!("{alive} {claim} {limit} ");
+    call.joined(&[numbers.as_bytes(), &rank, b" ", channel.as_bytes()]);
 }
 
 /// An answer that no script of ours gives.
@@ -523,8 +562,30 @@ fn broken(text: &str) -> Error {
 }
 
 fn read(value: &Value) -> Arc<Profile> {
-    let profile = value.text().and_then(|text| serde_json::from_slice(text).ok());
-    Arc::new(profile.unwrap_or_default())
+    tagged(value).1
+}
+
+/// A profile, and the kind that its tag names: none is an exclusive lock.
+fn tagged(value: &Value) -> (Kind, Arc<Profile>) {
+    let text = value.text().unwrap_or_default();
+    let end = text.iter().position(|byte| *byte == b' ').unwrap_or_default();
+    // The profile itself begins with a brace.
+    let (kind, profile) = match kind_of(&text[..end]) {
+        Some(kind) => (kind, &text[end + 1..]),
+        None => (Kind::Exclusive, text),
+    };
+    (kind, Arc::new(serde_json::from_slice(profile).unwrap_or_default()))
+}
+
+fn kind_of(tag: &[u8]) -> Option<Kind> {
+    match tag {
+        b"x" => Some(Kind::Exclusive),
+        b"s" => Some(Kind::Shared),
+        _ => {
+            let (count, capacity) = std::str::from_utf8(tag).ok()?.split_once('/')?;
+            Some(Kind::Permits { count: count.parse().ok()?, capacity: capacity.parse().ok()? })
+        }
+    }
 }
 
 fn known(value: &Value) -> Option<Arc<Profile>> {

@@ -15,9 +15,9 @@ local function crowded(s, limit)
   return call('ZCOUNT', s.Q, 0, 0) >= limit
 end
 
-local function taken(s, token, m, wait)
-  local span = left(s)
-  if wait == '' then return { 3, span, shown(s) } end
+-- `span` until there may be room, and `who` is there.
+local function taken(s, token, m, wait, span, who)
+  if wait == '' then return { 3, span, who } end
   local lives, claim, limit, rank, channel =
     string.match(wait, '^(%S+) (%S+) (%S+) (%S+) (%S+)$')
   lives = tonumber(lives)
@@ -41,13 +41,14 @@ local function taken(s, token, m, wait)
     end
   end
   keep(s, lives, known[2])
-  return { 2, head(s, token) == token and (s.t and 1 or 2) or 0, span, shown(s) }
+  return { 2, head(s, token) == token and (s.t and 1 or 2) or 0, span, who }
 end
 
 local function acquire(s, index)
   local at = 5 * (index - 1)
   local token, span, m, wait = ARGV[at + 1], ARGV[at + 2] + 1, sub(ARGV[at + 4], 47), ARGV[at + 5]
   if dual and dual.torn(s, token) then return { 5 } end
+  if ANY or s.kinds then return kinds().acquire(s, token, span, m, wait, taken) end
   local held = holder(s)
   if tomb(s, token) then
     if not held then pass_on(s) end
@@ -76,7 +77,7 @@ local function acquire(s, index)
       return { 1, fence }
     end
   end
-  return taken(s, token, m, wait)
+  return taken(s, token, m, wait, left(s), shown(s))
 end
 
 -- Why `index` can't be granted now; nil where it can.
@@ -87,7 +88,11 @@ local function refusal(s, index)
     if KEYS[at + 1] == s.L or (dual and dual.meets(s, at)) then return { 3, -2, '' } end
   end
   if dual and dual.torn(s, token) then return { 5 } end
+  if ANY or s.kinds then
+    return kinds().available(s, token, sub(ARGV[5 * (index - 1) + 4], 47))
+  end
   local held = holder(s)
+  if not held and pass_on(s) and s.t then held = 1 end
   if tomb(s, token) then return { 5 } end
   if held and s.v ~= token then return { 3, left(s), shown(s) } end
   if not held then

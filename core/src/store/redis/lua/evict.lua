@@ -1,8 +1,14 @@
 -- ARGV: the fence that the tenure must have, or "".
 -- Answers {1, fence, profile} of the tenure that was ended, or {0}.
 local s = load(1)
+if s.kinds then
+  local answer = kinds().evict(s, ARGV[1])
+  save(s)
+  return answer
+end
 local held = holder(s)
 if not held or (ARGV[1] ~= '' and (held == 2 or tonumber(ARGV[1]) ~= s.f)) then
+  if not held then pass_on(s) end
   save(s)
   return { 0 }
 end

@@ -1,15 +1,21 @@
 -- ARGV: how many waiters to list for each lock.
 -- Answers for each: {kind, fence, left, grace, claimed, profile, waiting, ms alive, profile, …} with
--- kind 0 free, 1 ours, 2 another library's.
+-- kind 0 free, 1 ours, 2 another library's; or {3, how many hold it, {{fence, left, grace, claimed,
+-- profile}, …}, 0, 0, "", waiting, …}. A profile may have a tag before it: see kinds.lua.
 local function inspect(s)
   local kind, grace, claimed, profile = 0, '0', '0', ''
-  if s.t and s.v == s.t then
+  local several, all = 0, false
+  if s.t == MARK and s.v == MARK then
+    several, all = kinds().all(s, tonumber(ARGV[1]))
+    if several > 0 then kind = 3 end
+  elseif s.t and s.v == s.t then
     kind = 1
     grace, claimed, profile = string.match(s.m, '^(%S+) (%S+) (.*)$')
   elseif s.v or s.odd or (dual and dual.held(s)) then
     kind = 2
   end
   local seen, waiting = { kind, s.f, left(s), tonumber(grace), tonumber(claimed), profile, 0 }, 0
+  if kind == 3 then seen = { 3, several, all, 0, 0, '', 0 } end
   for _, entry in ipairs(s.q and call('ZRANGEBYSCORE', s.Q, 0, 0) or {}) do
     local token = sub(entry, 27)
     local till = tonumber(call('HGET', s.H, 'a' .. token) or 0)

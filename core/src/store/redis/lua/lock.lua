@@ -6,7 +6,8 @@
 -- KEYS, EACH for each lock; these four, and those of its bell and of a second lock:
 --   L  the lock itself, in its layout: in most a string that holds the token, so that every SET NX
 --      library excludes us
---   S  string: "1" while Q exists, else "0"; last fence, 16 digits; how many ms after that, as a
+--   S  string: "1" while Q exists, "2" if readers or permits were asked for in that time, else "0";
+--      last fence, 16 digits; how many ms after that, as a
 --      time in µs, the tenure lasts by the latest word of it, 13 digits; its token, 32; then " grace claimed profile". Counts only
 --      while L has that token
 --   H  hash, while anyone waits: w<token> "place claim channel profile", a<token> until when it is
@@ -19,6 +20,8 @@
 -- A tenure that ends at u is kept with PX one less: a key is gone once the clock is past its time,
 -- a tenure once the clock has reached it.
 local KEEP, ENDED, NONE = 3600000, 60000, '--------------------------------'
+-- What L holds while several hold the lock: no token, but a string, which SET NX libraries respect.
+local MARK = 'held-by-several:leasehold-kinds!'
 local CANCELLED, REVOKED, EXPIRED = 1, 2, 3
 local call, sub = redis.call, string.sub
 local time = redis.call('TIME')
@@ -31,15 +34,19 @@ local function load(index)
   local s = {
     L = KEYS[at + 1], S = KEYS[at + 2], H = KEYS[at + 3], Q = KEYS[at + 4],
     f = 0, till = 0, t = false, m = '0 0 ', q = false, v = false, odd = false, changed = false,
+    kinds = false, loose = false,
   }
   local raw = call('GET', s.S)
   if raw then
-    s.q, s.f, s.till = sub(raw, 1, 1) == '1', tonumber(sub(raw, 2, 17)), sub(raw, 18, 30) + 1
+    local flag = sub(raw, 1, 1)
+    s.q, s.kinds = flag ~= '0', flag == '2'
+    s.f, s.till = tonumber(sub(raw, 2, 17)), sub(raw, 18, 30) + 1
     s.till = s.till + math.floor(s.f / 1000)
     s.t, s.m = sub(raw, 31, 62), sub(raw, 64)
     if s.t == NONE then s.t = false end
   end
   look(s)
+  if s.v == MARK then s.t, s.q, s.kinds = MARK, true, true end
   if dual then dual.look(s, at) end
   return s
 end
@@ -51,7 +58,7 @@ local function save(s)
   local span = math.max(s.t and s.till - now or 0, 0) + KEEP
   local lasts = s.t and s.till - 1 - math.floor(s.f / 1000) or 9999999999999
   local head = string.format('%016.0f%013.0f', s.f, lasts)
-  local flag = rest == -2 and '0' or '1'
+  local flag = rest == -2 and '0' or (s.kinds and '2' or '1')
   call('SET', s.S, flag .. head .. (s.t or NONE) .. ' ' .. s.m, 'PX', math.max(span, rest))
 end
 
@@ -133,11 +140,11 @@ local function strike(s, entry)
   s.changed = true
 end
 
--- The first entry of the queue; H goes with the last one.
+-- The first entry of the queue; H goes with the last one, unless several hold the lock.
 local function first(s)
   local entry = s.q and call('ZRANGE', s.Q, 0, 0)[1]
   if entry and string.byte(entry) ~= 120 then return entry end
-  if s.q then call('DEL', s.H) end
+  if s.q and s.t ~= MARK then call('DEL', s.H) end
 end
 
 local function leave(s, token)

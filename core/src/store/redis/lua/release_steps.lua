@@ -2,6 +2,7 @@ local function release(s, index)
   local tombstone, token = ARGV[2 * index - 1], ARGV[2 * index]
   if tombstone ~= '' then bury(s, token, CANCELLED, now + tonumber(tombstone)) end
   if dual then dual.shed(s, token) end
+  if s.kinds then return kinds().release(s, token) end
   local held = holder(s)
   if held and s.v == token then
     let_go(s)

@@ -1,4 +1,5 @@
--- ARGV, three for each lock: token, ms to keep, ms of those beyond what the holder is told.
+-- ARGV, three for each lock: token, ms to keep, ms of those beyond what the holder is told, with "+"
+-- before them where others may hold the lock beside this one.
 -- Answers for each: 1 renewed, 2 revoked, 3 another holds it, 4 expired.
 --
 -- The lease that is prolonged as it was, by far the most, comes first. S says all that it must, and

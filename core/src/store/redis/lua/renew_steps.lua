@@ -21,6 +21,7 @@ local function renew(s, index)
     end
     return 1
   end
+  if s.kinds then return kinds().renew(s, token, span, grace, sub(ARGV[at + 3], 1, 1) == '+') end
   if tomb(s, token) == REVOKED then return 2 end
   if s.v or s.odd or (s.t and s.t ~= token) then return 3 end
   return 4
