@@ -69,6 +69,24 @@ fn the_redis_store_answers_as_the_rules_do() {
     }
 }
 
+/// A newcomer that finds a full queue of dead waiters begins it anew: its expiry, too.
+#[test]
+fn a_queue_of_dead_waiters_leaves_nothing_behind() {
+    let ask = |attempt, wait: bool| {
+        let millis = Duration::from_millis;
+        let (alive_for, claim, heartbeat) = (millis(250), millis(150), millis(100));
+        let wait = wait.then_some(Wait { alive_for, claim, heartbeat, max_queue: 2, priority: 0 });
+        let (ttl, grace, kind) = (millis(500), millis(100), Kind::Exclusive);
+        Op::Ask(vec![Try { name: 1, attempt, kind, ttl, grace, wait }], How::EachAlone)
+    };
+    let dead = Op::Advance(Duration::from_millis(250));
+    let history = [ask(4, false), ask(0, true), ask(1, true), dead, ask(5, true)];
+    let rig = SimRedisRig::new(1);
+    play(&mut Through::new(&rig, Rules::default().moment()), &history).expect("kept its promises");
+    rig.advance(Duration::from_secs(2 * 3600));
+    assert_eq!(rig.keys(), [""; 0]);
+}
+
 /// A server's clock counts milliseconds, and is the only one: a step of it is time that passes.
 ///
 /// A release without a queue leaves the tenure's note behind. A token that asks again, as no client's

@@ -10,7 +10,11 @@ local function crowded(s, limit)
     local till = tonumber(call('HGET', s.H, 'a' .. sub(entry, 27)) or 0)
     if till > now then due = math.min(due, till) else strike(s, entry) end
   end
-  if not first(s) then return false end
+  if not first(s) then
+    -- H went with the last of them, and Q may have: what was read of them is void.
+    s.fresh = true
+    return false
+  end
   call('HSET', s.H, 'z', due)
   return call('ZCOUNT', s.Q, 0, 0) >= limit
 end
@@ -40,7 +44,7 @@ local function taken(s, token, m, wait, span, who)
       call('HSET', s.H, 'w' .. token, entry, 'a' .. token, now + lives)
     end
   end
-  keep(s, lives, known[2])
+  keep(s, lives, not s.fresh and known[2])
   return { 2, head(s, token) == token and (s.t and 1 or 2) or 0, span, who }
 end
 

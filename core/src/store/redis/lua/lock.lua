@@ -34,7 +34,7 @@ local function load(index)
   local s = {
     L = KEYS[at + 1], S = KEYS[at + 2], H = KEYS[at + 3], Q = KEYS[at + 4],
     f = 0, till = 0, t = false, m = '0 0 ', q = false, v = false, odd = false, changed = false,
-    kinds = false, loose = false,
+    kinds = false, loose = false, fresh = false,
   }
   local raw = call('GET', s.S)
   if raw then
