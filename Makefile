@@ -24,6 +24,8 @@ export LEASEHOLD_CLI := $(CARGO_TARGET_DIR)/debug/leasehold
 export LEASEHOLD_SERVERS := $(CURDIR)/.cache/servers
 # Where they find the locks of others that `peers` made.
 export LEASEHOLD_PEERS := $(CURDIR)/.cache/peers
+# What Maven fetches stays with the rest, not in the home folder.
+MAVEN := kotlin/scripts/maven $(CURDIR)/.cache/maven
 # A store that the caller's shell names must not be what a test locks.
 unexport LEASEHOLD_URL
 
@@ -31,7 +33,7 @@ unexport LEASEHOLD_URL
 # it and pytest tests it.
 RUST := --workspace --exclude leasehold-python
 SUITE := scripts/suite
-SCRIPTS := scripts/mutants scripts/peers scripts/porcupine scripts/preflight scripts/servers scripts/suite scripts/wasm32 .ci/run $(wildcard examples/*.sh)
+SCRIPTS := scripts/mutants scripts/peers scripts/porcupine scripts/preflight scripts/servers scripts/suite scripts/wasm32 kotlin/scripts/maven kotlin/scripts/place .ci/run $(wildcard examples/*.sh)
 
 ##@ To begin with
 
@@ -48,7 +50,7 @@ demo: build-demo python build-node ## Python, Rust, shell and Node contend for o
 .PHONY: test
 test: ## Build, run every test and the demo, and show what each suite cost
 	@$(SUITE) begin
-	@code=0; $(MAKE) --no-print-directory -k servers peers test-build test-rust test-simulate test-porcupine test-python test-node test-demo || code=$$?; \
+	@code=0; $(MAKE) --no-print-directory -k servers peers test-build test-rust test-simulate test-porcupine test-python test-node test-kotlin test-demo || code=$$?; \
 	  $(SUITE) end || code=$$?; exit $$code
 
 .PHONY: check
@@ -81,7 +83,7 @@ simulate: preflight ## Run 100,000 simulated schedules of Redis under faults (AR
 
 .PHONY: docs
 docs: preflight ## Build the Rust documentation into target/doc
-	cargo doc --workspace --exclude leasehold-python --exclude leasehold-node --no-deps --lib
+	cargo doc --workspace --exclude leasehold-python --exclude leasehold-node --exclude leasehold-kotlin --no-deps --lib
 	@echo "$(CARGO_TARGET_DIR)/doc/leasehold/index.html"
 
 .PHONY: clean
@@ -89,6 +91,7 @@ clean: ## Remove what was built, and the virtual environment
 	rm -rf $(CARGO_TARGET_DIR) $(VENV) .cache
 	find . -name __pycache__ -prune -exec rm -rf {} +
 	rm -rf node/node_modules node/dist node/build node/binaries
+	rm -rf kotlin/target kotlin/generated kotlin/binaries
 	rm -rf python/.pytest_cache python/.mypy_cache python/leasehold/*.so
 
 ##@ Parts of the above
@@ -134,6 +137,17 @@ node/node_modules/ready: node/package-lock.json
 	npm ci --prefix node --ignore-scripts --no-audit --no-fund
 	@touch $@
 
+# Where there is no Java or no Maven, or Maven can't fetch, its package is left out, and said to be.
+.PHONY: kotlin build-kotlin
+kotlin: build-kotlin test-kotlin ## Build and test the Kotlin package, where Java and Maven are
+build-kotlin: preflight
+	@if scripts/preflight --kotlin; then \
+	  cargo build -p leasehold-kotlin -p leasehold-kotlin-bindgen && \
+	  kotlin/scripts/place $(CARGO_TARGET_DIR)/debug && \
+	  { $(MAVEN) --quiet install dependency:build-classpath -DskipTests \
+	    -DincludeScope=runtime -Dmdep.outputFile=target/classpath || [ $$? = 2 ]; }; \
+	fi
+
 # The suites of `make test` and the steps of `make check`: each is one row of the ledger.
 
 # Where one can't be had, its tests are ignored, unless REQUIRE names it. The ledger has a row for
@@ -151,7 +165,7 @@ peers: ## Fetch and build the locks of others that tests run against
 
 .PHONY: test-build
 test-build: preflight $(VENV)/ready
-	@$(SUITE) run build -- $(MAKE) --no-print-directory build python build-node
+	@$(SUITE) run build -- $(MAKE) --no-print-directory build python build-node build-kotlin
 
 .PHONY: test-rust
 test-rust: servers peers test-build ## Test the Rust crates, the command and the examples
@@ -176,6 +190,12 @@ test-node: servers test-build ## Test the Node package
 	@if why=$$(scripts/preflight --node); then \
 	  $(SUITE) run node -- bash -c 'npm run --silent --prefix node build-tests && node node/test/run.mjs'; \
 	else $(SUITE) absent node "$$why"; fi
+
+.PHONY: test-kotlin
+test-kotlin: servers test-build ## Test the Kotlin package
+	@if why=$$(scripts/preflight --kotlin); then \
+	  $(SUITE) run kotlin --absent 2 -- $(MAVEN) test; \
+	else $(SUITE) absent kotlin "$$why"; fi
 
 .PHONY: test-demo
 test-demo: test-build
@@ -203,7 +223,7 @@ check-features: preflight-check
 .PHONY: check-docs
 check-docs: preflight-check
 	@RUSTDOCFLAGS="-D warnings" $(SUITE) run docs -- \
-	  cargo doc --workspace --exclude leasehold-python --exclude leasehold-node --no-deps --lib
+	  cargo doc --workspace --exclude leasehold-python --exclude leasehold-node --exclude leasehold-kotlin --no-deps --lib
 
 .PHONY: check-wasm32
 check-wasm32: preflight-check

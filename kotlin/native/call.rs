@@ -1,0 +1,114 @@
+//! A call under way, whatever it yields.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use leasehold_bridge::{ErrorInfo, Pending, Release};
+
+use crate::mailbox::Mailbox;
+use crate::plain::{Failure, Lock};
+
+/// What a call yields.
+#[derive(uniffi::Enum)]
+pub enum Value {
+    /// Nothing but that it is done.
+    Done,
+    /// Whether the time was enough.
+    Enough {
+        /// It was.
+        it_was: bool,
+    },
+    /// What a release found.
+    Release {
+        /// `released`, `background`, `lost` or `repeated`.
+        state: String,
+    },
+    /// Locks, as people see them.
+    Locks {
+        /// One, or as many as there are.
+        locks: Vec<Lock>,
+    },
+}
+
+/// A call under way. Dropping it stops nothing.
+#[derive(uniffi::Object)]
+pub struct Call(Box<dyn Work>);
+
+#[uniffi::export]
+impl Call {
+    /// What it yielded, if it is done.
+    pub fn value(&self) -> Result<Option<Value>, Failure> {
+        Ok(self.0.result().transpose()?)
+    }
+
+    /// Blocks for the result, at most `slice_ms`.
+    pub fn wait_for(&self, slice_ms: u32) -> Result<Option<Value>, Failure> {
+        Ok(self.0.wait_for(Duration::from_millis(slice_ms.into())).transpose()?)
+    }
+
+    /// Has `key` put into `mailbox` when it is done: at once, if it is.
+    pub fn notify(&self, mailbox: &Mailbox, key: u64) {
+        self.0.on_done(Box::new(mailbox.letter(key)));
+    }
+}
+
+impl Call {
+    pub(crate) fn of<T: Plain>(pending: Pending<T>) -> Arc<Self> {
+        Arc::new(Self(Box::new(pending)))
+    }
+}
+
+trait Work: Send + Sync {
+    fn result(&self) -> Option<Result<Value, ErrorInfo>>;
+    fn wait_for(&self, slice: Duration) -> Option<Result<Value, ErrorInfo>>;
+    fn on_done(&self, callback: Box<dyn FnOnce() + Send>);
+}
+
+impl<T: Plain> Work for Pending<T> {
+    fn result(&self) -> Option<Result<Value, ErrorInfo>> {
+        Pending::result(self).map(|result| result.map(Plain::plain))
+    }
+
+    fn wait_for(&self, slice: Duration) -> Option<Result<Value, ErrorInfo>> {
+        Pending::wait_for(self, slice).map(|result| result.map(Plain::plain))
+    }
+
+    fn on_done(&self, callback: Box<dyn FnOnce() + Send>) {
+        Pending::on_done(self, callback);
+    }
+}
+
+/// What a call yields, as Kotlin sees it.
+pub(crate) trait Plain: Clone + Send + 'static {
+    fn plain(self) -> Value;
+}
+
+impl Plain for () {
+    fn plain(self) -> Value {
+        Value::Done
+    }
+}
+
+impl Plain for bool {
+    fn plain(self) -> Value {
+        Value::Enough { it_was: self }
+    }
+}
+
+impl Plain for Release {
+    fn plain(self) -> Value {
+        Value::Release { state: self.state.to_owned() }
+    }
+}
+
+impl Plain for leasehold_bridge::LockInfo {
+    fn plain(self) -> Value {
+        Value::Locks { locks: vec![self.into()] }
+    }
+}
+
+impl Plain for Vec<leasehold_bridge::LockInfo> {
+    fn plain(self) -> Value {
+        Value::Locks { locks: self.into_iter().map(Lock::from).collect() }
+    }
+}

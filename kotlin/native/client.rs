@@ -1,0 +1,87 @@
+//! The client: every call starts work and returns at once.
+
+use std::sync::Arc;
+
+use leasehold_bridge::{Client as Bridge, ClientRequest, LockRequest};
+
+use crate::attempt::Attempt;
+use crate::call::Call;
+use crate::plain::Failure;
+
+/// Access to one store.
+#[derive(uniffi::Object)]
+pub struct Client(Bridge);
+
+/// What is asked of a lock. Spans are seconds; what is absent has its default.
+#[derive(uniffi::Record)]
+pub struct Request {
+    /// The lock's name.
+    pub name: String,
+    /// Don't wait at all.
+    pub try_only: bool,
+    /// The lease's length.
+    pub ttl: f64,
+    /// How long to wait; none: for ever.
+    pub wait: Option<f64>,
+    /// A lease that is never renewed.
+    pub fixed_term: bool,
+    /// The longest tenure.
+    pub max_hold: Option<f64>,
+    /// The number of an identity, in decimal: uniffi has no integers of 128 bits.
+    pub owner: Option<String>,
+    /// Larger goes first.
+    pub priority: i32,
+    /// Free text for people.
+    pub note: String,
+}
+
+#[uniffi::export]
+impl Client {
+    /// A client of the store at `url`, or of the default store.
+    #[uniffi::constructor]
+    pub fn connect(url: Option<String>) -> Result<Self, Failure> {
+        Ok(Self(Bridge::connect(ClientRequest { url, language: "kotlin" })?))
+    }
+
+    /// The store's URL, without secrets.
+    pub fn url(&self) -> String {
+        self.0.url()
+    }
+
+    /// Starts one try to take a lock.
+    pub fn attempt(&self, request: Request) -> Arc<Attempt> {
+        let Request { name, try_only, ttl, wait, fixed_term, max_hold, owner, priority, note } =
+            request;
+        // 128 bits at most: the Kotlin half has checked it.
+        let owner = owner.and_then(|number| number.parse().ok());
+        let ttl = Some(ttl);
+        let request =
+            LockRequest { name, ttl, wait, try_only, fixed_term, max_hold, owner, priority, note };
+        Attempt::of(self.0.attempt(&request))
+    }
+
+    /// The number of a fresh identity, in decimal.
+    pub fn owner(&self) -> Result<String, Failure> {
+        Ok(self.0.owner()?.to_string())
+    }
+
+    /// Proves that the store answers.
+    pub fn ping(&self) -> Arc<Call> {
+        Call::of(self.0.ping())
+    }
+
+    /// One lock, as people see it.
+    pub fn inspect(&self, name: String) -> Arc<Call> {
+        Call::of(self.0.inspect(name))
+    }
+
+    /// Locks that are held or waited for and start with `prefix`, after `after`.
+    pub fn list(&self, prefix: String, after: Option<String>, limit: u32) -> Arc<Call> {
+        Call::of(self.0.list(prefix, after, limit))
+    }
+
+    /// Ends the client within `grace` seconds.
+    pub fn shutdown(&self, grace: f64) -> Arc<Call> {
+        Call::of(self.0.shutdown(grace))
+    }
+}

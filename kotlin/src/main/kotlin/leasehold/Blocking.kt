@@ -1,0 +1,234 @@
+/**
+ * The client for Java, and for Kotlin without coroutines: the calls block their thread, an interrupt
+ * ends a wait (nothing is left behind then), and durations are Java's.
+ */
+package leasehold
+
+import java.time.Duration
+import java.util.concurrent.CompletableFuture
+import java.util.function.Consumer
+import kotlin.time.toJavaDuration
+import kotlin.time.toKotlinDuration
+import kotlinx.coroutines.CoroutineScope
+import kotlinx.coroutines.Dispatchers
+import kotlinx.coroutines.SupervisorJob
+import kotlinx.coroutines.future.future
+
+/** How a lock is asked for: `new LockOptions().ttl(Duration.ofSeconds(5))`. Each call gives a new one. */
+public class LockOptions private constructor(internal val asked: Asked) {
+    public constructor() : this(
+        Asked(Client.DEFAULT_TTL, kotlin.time.Duration.INFINITE, true, null, null, 0, ""),
+    )
+
+    /** How long the lease lasts without a renewal: 10 ms to 365 days. */
+    public fun ttl(ttl: Duration): LockOptions = LockOptions(asked.copy(ttl = ttl.toKotlinDuration()))
+
+    /** How long to wait; zero: not at all. Without it: for ever. */
+    public fun wait(wait: Duration): LockOptions = LockOptions(asked.copy(wait = wait.toKotlinDuration()))
+
+    /** False for a fixed term, which ends after its ttl whatever happens. */
+    public fun renew(renew: Boolean): LockOptions = LockOptions(asked.copy(renew = renew))
+
+    /** The longest tenure, however often renewed; [BlockingLease.touch] counts anew. */
+    public fun maxHold(maxHold: Duration): LockOptions =
+        LockOptions(asked.copy(maxHold = maxHold.toKotlinDuration()))
+
+    /** An identity for re-entry and deadlock detection. */
+    public fun owner(owner: Owner): LockOptions = LockOptions(asked.copy(owner = owner))
+
+    /** Larger goes first in the queue. */
+    public fun priority(priority: Int): LockOptions = LockOptions(asked.copy(priority = priority))
+
+    /** Free text for people who look at the lock, at most 256 bytes. */
+    public fun note(note: String): LockOptions = LockOptions(asked.copy(note = note))
+}
+
+/** What is done under a lock. */
+public fun interface Body<T> {
+    @Throws(Exception::class)
+    public fun run(lease: BlockingLease): T
+}
+
+/** Access to one store, by calls that block; from [Client.blocking]. */
+public class BlockingClient internal constructor(
+    /** The same client, for coroutines. */
+    public val client: Client,
+) : AutoCloseable {
+    private val scope = CoroutineScope(SupervisorJob() + Dispatchers.Default)
+
+    /** Where the locks live, without secrets. */
+    public val url: String get() = client.url
+
+    /** Takes a lock; close or release the lease, best with try-with-resources. */
+    @JvmOverloads
+    @Throws(InterruptedException::class)
+    public fun acquire(name: String, options: LockOptions = LockOptions()): BlockingLease =
+        BlockingLease(checkNotNull(lock(name, options).takeBlocking(tryOnly = false)))
+
+    /** Takes a lock if it is free; null where another holds it. */
+    @JvmOverloads
+    @Throws(InterruptedException::class)
+    public fun tryAcquire(name: String, options: LockOptions = LockOptions()): BlockingLease? =
+        lock(name, options).takeBlocking(tryOnly = true)?.let(::BlockingLease)
+
+    /** Takes a lock without blocking. Cancelling the future gives up the attempt. */
+    @JvmOverloads
+    public fun acquireAsync(name: String, options: LockOptions = LockOptions()): CompletableFuture<BlockingLease> {
+        val lock = lock(name, options)
+        return Handed(scope.future { BlockingLease(lock.acquire()) }).result
+    }
+
+    /**
+     * Runs [body] under a lock and gives it back. If the lease was lost meanwhile and the body
+     * succeeded, throws [LockLostException]; an error of the body's own is never masked.
+     */
+    @Throws(Exception::class)
+    public fun <T> withLock(name: String, options: LockOptions, body: Body<T>): T {
+        val lease = acquire(name, options)
+        val result = try {
+            body.run(lease)
+        } catch (error: Throwable) {
+            try {
+                lease.close()
+            } catch (late: Exception) {
+                error.addSuppressed(late)
+            }
+            throw error
+        }
+        if (lease.release() == ReleaseState.LOST) {
+            throw lease.lease.loss()
+        }
+        return result
+    }
+
+    /** Runs [body] under a lock, with the defaults. */
+    @Throws(Exception::class)
+    public fun <T> withLock(name: String, body: Body<T>): T = withLock(name, LockOptions(), body)
+
+    /** A fresh identity for the locks of one unit of work. Asks nothing of the store. */
+    public fun owner(): Owner = client.owner()
+
+    /** Proves that the store answers. */
+    @Throws(InterruptedException::class)
+    public fun ping() {
+        finishBlocking(client.native.ping())
+    }
+
+    /** One lock, as people see it: who holds it and who waits, now. */
+    @Throws(InterruptedException::class)
+    public fun inspect(name: String): LockInfo = client.locks(finishBlocking(client.inspecting(name), name)).single()
+
+    /** Whether anybody holds the lock, now. Take the lock rather than act on this. */
+    @Throws(InterruptedException::class)
+    public fun isLocked(name: String): Boolean = inspect(name).holder != null
+
+    /** Locks that are held or waited for; see [Client.list]. */
+    @JvmOverloads
+    @Throws(InterruptedException::class)
+    public fun list(prefix: String = "", after: String? = null, limit: Int = 100): List<LockInfo> =
+        client.locks(finishBlocking(client.listing(prefix, after, limit)))
+
+    /** Ends this client; see [Client.shutdown]. */
+    @Throws(InterruptedException::class)
+    public fun shutdown(grace: Duration): Boolean =
+        client.enough(finishBlocking(client.shuttingDown(grace.toKotlinDuration())))
+
+    /** The end of a try-with-resources: a shutdown within one second. */
+    override fun close() {
+        shutdown(Duration.ofSeconds(1))
+    }
+
+    override fun toString(): String = client.toString()
+
+    private fun lock(name: String, options: LockOptions): Lock =
+        Lock(client.native, text("the lock name", name), options.asked)
+}
+
+/** One tenure of one lock; see [Lease]. */
+public class BlockingLease internal constructor(internal val lease: Lease) : AutoCloseable {
+    /** The lock's name. */
+    public val name: String get() = lease.name
+
+    /** The fencing token. */
+    public val fence: Long get() = lease.fence
+
+    /** The identity it was taken with. */
+    public val owner: Owner? get() = lease.owner
+
+    /** Whether the lock is this tenure's, computed here and now. Once false, always. */
+    public val isHeld: Boolean get() = lease.isHeld
+
+    /** How long [isHeld] stays true without a renewal. */
+    public val remaining: Duration get() = lease.remaining.toJavaDuration()
+
+    /** Why it ended, if it ended before its release. */
+    public val lostReason: LostReason? get() = lease.lostReason
+
+    /** Calls [callback] once if the lease is lost, on another thread; see [Lease.onLost]. */
+    public fun onLost(callback: Consumer<LostReason>) {
+        lease.onLost(callback::accept)
+    }
+
+    /** Returns while anything is left of the lease; throws [LockLostException] otherwise. */
+    public fun check() {
+        lease.check()
+    }
+
+    /** Returns while at least [minRemaining] is left; throws [LockLostException] otherwise. */
+    public fun check(minRemaining: Duration) {
+        lease.check(minRemaining.toKotlinDuration())
+    }
+
+    /** Changes the lease's length and renews it now; see [Lease.extend]. */
+    @Throws(InterruptedException::class)
+    public fun extend(ttl: Duration) {
+        finishBlocking(lease.extending(ttl.toKotlinDuration()), name)
+    }
+
+    /** A sign of life: `maxHold` counts anew from now. */
+    public fun touch() {
+        lease.touch()
+    }
+
+    /** Gives the lock back and says what became of it. May be called again. */
+    @Throws(InterruptedException::class)
+    public fun release(): ReleaseState {
+        val call = lease.releasing()
+        return lease.released(finishBlocking(call, name))
+    }
+
+    /** The end of a try-with-resources: a release, of which an interrupt only ends the waiting. */
+    override fun close() {
+        val call = lease.releasing()
+        try {
+            lease.released(finishBlocking(call, name))
+        } catch (_: InterruptedException) {
+            Thread.currentThread().interrupt()
+        }
+    }
+
+    override fun toString(): String = lease.toString()
+}
+
+/**
+ * A future whose value is given back where it comes too late: `CompletableFuture.cancel` does not stop
+ * what would complete it, so a lease could complete a future that is cancelled already.
+ */
+private class Handed(work: CompletableFuture<BlockingLease>) {
+    val result = CompletableFuture<BlockingLease>()
+
+    init {
+        work.whenComplete { lease, error ->
+            if (error != null) {
+                result.completeExceptionally(error)
+            } else if (!result.complete(lease)) {
+                lease.lease.releasing()
+            }
+        }
+        result.whenComplete { _, _ ->
+            if (result.isCancelled) {
+                work.cancel(false)
+            }
+        }
+    }
+}

@@ -1,0 +1,100 @@
+package leasehold
+
+import kotlin.time.Duration
+import kotlin.time.Duration.Companion.seconds
+import kotlinx.coroutines.CoroutineScope
+import leasehold.internal.Client as NativeClient
+import leasehold.internal.Value
+
+/** Access to one store; see [Leasehold.connect]. Cheap, and safe to share between threads. */
+public class Client internal constructor(internal val native: NativeClient) {
+    /** Where the locks live, without secrets. */
+    public val url: String get() = native.url()
+
+    /**
+     * A lock of this store. Nothing is asked of the store before it is taken.
+     *
+     * @param name any Unicode text of 1 to 1,024 bytes of UTF-8, taken as it is.
+     * @param ttl how long the lease lasts without a renewal: 10 ms to 365 days.
+     * @param wait how long to wait; zero: not at all.
+     * @param renew false for a fixed term, which ends after its ttl whatever happens.
+     * @param maxHold the longest tenure, however often renewed; [Lease.touch] counts anew.
+     * @param owner an identity for re-entry and deadlock detection, from [owner].
+     * @param priority larger goes first in the queue.
+     * @param note free text for people who look at the lock, at most 256 bytes.
+     */
+    public fun lock(
+        name: String,
+        ttl: Duration = DEFAULT_TTL,
+        wait: Duration = Duration.INFINITE,
+        renew: Boolean = true,
+        maxHold: Duration? = null,
+        owner: Owner? = null,
+        priority: Int = 0,
+        note: String = "",
+    ): Lock = Lock(native, text("the lock name", name), Asked(ttl, wait, renew, maxHold, owner, priority, note))
+
+    /** Runs [block] under a lock: [lock] and [Lock.withLock] in one. */
+    public suspend fun <T> withLock(
+        name: String,
+        ttl: Duration = DEFAULT_TTL,
+        wait: Duration = Duration.INFINITE,
+        renew: Boolean = true,
+        maxHold: Duration? = null,
+        owner: Owner? = null,
+        priority: Int = 0,
+        note: String = "",
+        block: suspend CoroutineScope.(Lease) -> T,
+    ): T = lock(name, ttl, wait, renew, maxHold, owner, priority, note).withLock(block)
+
+    /** The same client for Java, and for Kotlin without coroutines: its calls block their thread. */
+    public fun blocking(): BlockingClient = BlockingClient(this)
+
+    /** A fresh identity for the locks of one unit of work. Asks nothing of the store. */
+    public fun owner(): Owner = Owner(native { native.owner() }.toBigInteger())
+
+    /** Proves that the store answers. */
+    public suspend fun ping() {
+        finish(native.ping())
+    }
+
+    /** One lock, as people see it: who holds it and who waits, now. */
+    public suspend fun inspect(name: String): LockInfo = locks(finish(inspecting(name), name)).single()
+
+    /** Whether anybody holds the lock, now. Take the lock rather than act on this. */
+    public suspend fun isLocked(name: String): Boolean = inspect(name).holder != null
+
+    /**
+     * Locks that are held or waited for and whose names start with [prefix], in order of name: at most
+     * [limit], only those after [after] (the last of the previous page).
+     */
+    public suspend fun list(prefix: String = "", after: String? = null, limit: Int = 100): List<LockInfo> =
+        locks(finish(listing(prefix, after, limit)))
+
+    /**
+     * Ends this client: its holders are told, its waiters refused, its leases given back. Waits for that
+     * at most [grace]; says whether it was enough.
+     */
+    public suspend fun shutdown(grace: Duration = 1.seconds): Boolean = enough(finish(shuttingDown(grace)))
+
+    override fun toString(): String = "<Client of $url>"
+
+    internal fun inspecting(name: String) = native.inspect(text("the lock name", name))
+
+    internal fun listing(prefix: String, after: String?, limit: Int) = native.list(
+        text("prefix", prefix),
+        after?.let { text("after", it) },
+        if (limit < 0) throw invalid("limit is $limit: zero or more is needed") else limit.toUInt(),
+    )
+
+    internal fun shuttingDown(grace: Duration) = native.shutdown(seconds("grace", grace))
+
+    internal fun locks(value: Value): List<LockInfo> = (value as Value.Locks).locks.map(::lockInfo)
+
+    internal fun enough(value: Value): Boolean = (value as Value.Enough).itWas
+
+    internal companion object {
+        /** The ttl of a lock that names none. */
+        internal val DEFAULT_TTL: Duration = 30.seconds
+    }
+}

@@ -1,0 +1,166 @@
+package leasehold
+
+import java.lang.ref.Cleaner
+import java.lang.ref.WeakReference
+import java.util.concurrent.atomic.AtomicBoolean
+import kotlin.time.Duration
+import kotlin.time.Duration.Companion.seconds
+import kotlinx.coroutines.CompletableDeferred
+import kotlinx.coroutines.flow.Flow
+import kotlinx.coroutines.flow.flow
+import leasehold.internal.Attempt
+import leasehold.internal.Value
+
+private val CLEANER: Cleaner = Cleaner.create()
+
+/**
+ * One tenure of one lock, from [Lock.acquire] or in the body of [Lock.withLock].
+ *
+ * It is a belief with a deadline: [isHeld] compares it with the clock on each look, so it is right at
+ * once even after the whole process was paused. What is done under the lock should carry the [fence] to
+ * where it takes effect.
+ *
+ * A lease that is forgotten is given back when it is collected, with a warning.
+ */
+public class Lease internal constructor(
+    /** The lock's name. */
+    public val name: String,
+    private val attempt: Attempt,
+) {
+    /**
+     * The fencing token: larger than that of every tenure of this lock before, and at most 2^53 - 1. It
+     * stays this tenure's own for ever.
+     */
+    public val fence: Long = attempt.fence().toLong()
+
+    private val end = CompletableDeferred<LeaseEvent>()
+    private val listening = AtomicBoolean()
+    private val forgotten = Forgotten(name, attempt)
+    private val cleanable = CLEANER.register(this, forgotten)
+
+    /** The identity it was taken with. */
+    public val owner: Owner? get() = attempt.owner()?.let { Owner(it.toBigInteger()) }
+
+    /** Whether the lock is this tenure's, as far as can be known here and now. Once false, always. */
+    public val isHeld: Boolean get() = attempt.isHeld()
+
+    /** How long [isHeld] stays true without a renewal; zero when it is over. */
+    public val remaining: Duration get() = attempt.remaining().seconds
+
+    /** Why it ended, if it ended before its release. */
+    public val lostReason: LostReason? get() = attempt.lostReason()?.let(LostReason::of)
+
+    /**
+     * What befalls the lease, soon after it did: at most one event, its release or its loss, and the
+     * end. Whoever comes later gets it, too.
+     */
+    public val events: Flow<LeaseEvent> = flow {
+        listen()
+        emit(end.await())
+    }
+
+    /**
+     * Calls [callback] once if the lease is lost, on a thread of the library's Kotlin half: soon, if it
+     * is lost already; never, if it is released. It must be short.
+     */
+    public fun onLost(callback: (LostReason) -> Unit) {
+        listen()
+        end.invokeOnCompletion {
+            val event = end.getCompleted()
+            if (event is LeaseEvent.Lost) {
+                callback(event.reason)
+            }
+        }
+    }
+
+    /**
+     * Returns while at least [minRemaining] is left: what takes a second should not start with half of
+     * one.
+     *
+     * @throws LockLostException otherwise.
+     */
+    public fun check(minRemaining: Duration = Duration.ZERO) {
+        val least = seconds("minRemaining", minRemaining)
+        native(name) { attempt.check(least) }
+    }
+
+    /**
+     * Changes the lease's length to [ttl] and renews it now; also for a fixed term.
+     *
+     * @throws LockLostException where it is over.
+     * @throws InvalidInputException for a ttl out of bounds.
+     */
+    public suspend fun extend(ttl: Duration) {
+        finish(extending(ttl), name)
+    }
+
+    /** A sign of life: `maxHold` counts anew from now. */
+    public fun touch() {
+        attempt.touch()
+    }
+
+    /**
+     * Gives the lock back and says what became of it. May be called again, and never touches another's
+     * tenure. Waits for the store at most one second and not beyond the lease's end, then goes on in
+     * the background; so it does where the caller is cancelled meanwhile.
+     */
+    public suspend fun release(): ReleaseState {
+        val call = releasing()
+        return released(finish(call, name))
+    }
+
+    override fun toString(): String {
+        val state = if (isHeld) "held" else lostReason?.code ?: "released"
+        return "<Lease of ${shown(name)}, fence $fence, $state>"
+    }
+
+    internal fun extending(ttl: Duration) = checkNotNull(attempt.extend(seconds("ttl", ttl)))
+
+    /** Starts a release. */
+    internal fun releasing() = checkNotNull(attempt.release()).also { forgotten.over = true }
+
+    /** The end of one. */
+    internal fun released(value: Value): ReleaseState {
+        val state = ReleaseState.of((value as Value.Release).state)
+        if (state == ReleaseState.LOST) {
+            lost()
+        } else if (state != ReleaseState.REPEATED) {
+            end.complete(LeaseEvent.Released(state))
+        }
+        cleanable.clean()
+        return state
+    }
+
+    /** The error that says that it was lost. */
+    internal fun loss(): LockException = try {
+        native(name) { attempt.checkLoss() }
+        LockLostException("the lease of lock ${shown(name)} was lost", Details(lock = name))
+    } catch (error: LockException) {
+        error
+    }
+
+    private fun listen() {
+        if (listening.compareAndSet(false, true)) {
+            // Weak: a lease that is forgotten must be found to be.
+            val weak = WeakReference(this)
+            Post.listen(attempt::onLost) { weak.get()?.lost() }
+        }
+    }
+
+    private fun lost() {
+        lostReason?.let { end.complete(LeaseEvent.Lost(it)) }
+    }
+
+    /** Gives back what nobody can release any more. */
+    private class Forgotten(private val name: String, private val attempt: Attempt) : Runnable {
+        @Volatile
+        var over = false
+
+        override fun run() {
+            if (!over && attempt.isHeld()) {
+                attempt.cancel()
+                LOG.log(System.Logger.Level.WARNING, "the lease of lock ${shown(name)} was never released")
+            }
+        }
+    }
+}

@@ -1,0 +1,154 @@
+package leasehold
+
+import kotlin.time.Duration
+import kotlinx.coroutines.CancellationException
+import kotlinx.coroutines.CoroutineScope
+import kotlinx.coroutines.NonCancellable
+import kotlinx.coroutines.cancel
+import kotlinx.coroutines.coroutineScope
+import kotlinx.coroutines.currentCoroutineContext
+import kotlinx.coroutines.ensureActive
+import kotlinx.coroutines.isActive
+import kotlinx.coroutines.withContext
+import leasehold.internal.Attempt
+import leasehold.internal.Client as NativeClient
+import leasehold.internal.Request
+import leasehold.internal.State
+
+/** What a lock is asked for with; see [Client.lock]. */
+internal data class Asked(
+    val ttl: Duration,
+    val wait: Duration,
+    val renew: Boolean,
+    val maxHold: Duration?,
+    val owner: Owner?,
+    val priority: Int,
+    val note: String,
+)
+
+/** A lock to be taken, from [Client.lock]. Plain data: it may be used often, and by many at a time. */
+public class Lock internal constructor(
+    private val client: NativeClient,
+    /** Its name. */
+    public val name: String,
+    private val asked: Asked,
+) {
+    /**
+     * Takes the lock; release the lease yourself, in `finally`, or use [withLock].
+     *
+     * If the caller is cancelled meanwhile, nothing is left behind: neither a place in the queue nor a
+     * lock that was granted too late to be told. A lease that this returned and that the caller then
+     * drops (`withTimeout { acquire() }` may, at the last moment; use `wait` instead) is given back
+     * when it is collected.
+     *
+     * @throws LockTimeoutException where the wait ran out.
+     * @throws InvalidInputException for a wrong name or option.
+     */
+    public suspend fun acquire(): Lease =
+        // An attempt that waits has a lease or an error.
+        checkNotNull(take(tryOnly = false))
+
+    /** Takes the lock if it is free; null where another holds it. Never waits for it. */
+    public suspend fun tryAcquire(): Lease? = take(tryOnly = true)
+
+    /**
+     * Runs [block] under the lock and gives it back, waiting for that at most one second.
+     *
+     * If the lease is lost meanwhile, the block's scope is cancelled, with the [LockLostException] as
+     * the cause, and this throws that exception. An error of the block's own is never masked, neither
+     * by the loss nor by the release.
+     */
+    public suspend fun <T> withLock(block: suspend CoroutineScope.(Lease) -> T): T {
+        val lease = acquire()
+        val result = try {
+            guarded(lease, block)
+        } catch (error: Throwable) {
+            withContext(NonCancellable) {
+                try {
+                    lease.release()
+                } catch (late: LockException) {
+                    error.addSuppressed(late)
+                }
+            }
+            // The scope's own end, which the loss brought about; not the caller's, nor one of the block's.
+            val loss = if (error is CancellationException && currentCoroutineContext().isActive) lossIn(error) else null
+            throw loss ?: error
+        }
+        if (withContext(NonCancellable) { lease.release() } == ReleaseState.LOST) {
+            throw lease.loss()
+        }
+        return result
+    }
+
+    override fun toString(): String = "<Lock ${shown(name)}>"
+
+    /** The loss that [error] tells of: coroutines may put copies of an exception before it. */
+    private fun lossIn(error: Throwable): Throwable? =
+        generateSequence(error) { it.cause }.take(10).firstOrNull { it is LockLostException && it.lock == name }
+
+    /** Runs [block] in a scope that the loss of [lease] ends. */
+    private suspend fun <T> guarded(lease: Lease, block: suspend CoroutineScope.(Lease) -> T): T = coroutineScope {
+        lease.onLost {
+            val loss = lease.loss()
+            cancel(CancellationException("the lease of lock ${shown(name)} was lost", loss))
+        }
+        block(lease)
+    }
+
+    private suspend fun take(tryOnly: Boolean): Lease? {
+        currentCoroutineContext().ensureActive()
+        val attempt = attempt(tryOnly)
+        try {
+            var state = native(name) { attempt.poll() }
+            if (state == State.PENDING) {
+                Post.settled(attempt::notify)
+                state = native(name) { attempt.poll() }
+            }
+            return lease(attempt, state)
+        } catch (error: Throwable) {
+            // Granted or not: what the caller will never see is given back.
+            attempt.cancel()
+            throw error
+        }
+    }
+
+    /** Takes the lock in this thread; null where another holds it and it does not wait. */
+    internal fun takeBlocking(tryOnly: Boolean): Lease? {
+        interruptible()
+        val attempt = attempt(tryOnly)
+        try {
+            while (true) {
+                val state = native(name) { attempt.waitFor(SLICE_MS) }
+                if (state != State.PENDING) {
+                    return lease(attempt, state)
+                }
+                interruptible()
+            }
+        } catch (error: Throwable) {
+            attempt.cancel()
+            throw error
+        }
+    }
+
+    private fun attempt(tryOnly: Boolean): Attempt = native(name) {
+        client.attempt(
+            Request(
+                name = name,
+                tryOnly = tryOnly,
+                ttl = seconds("ttl", asked.ttl),
+                wait = if (asked.wait == Duration.INFINITE) null else seconds("wait", asked.wait),
+                fixedTerm = !asked.renew,
+                maxHold = asked.maxHold?.let { seconds("maxHold", it) },
+                owner = asked.owner?.number?.toString(),
+                priority = asked.priority,
+                note = text("note", asked.note),
+            ),
+        )
+    }
+
+    private fun lease(attempt: Attempt, state: State): Lease? = when (state) {
+        State.HELD -> Lease(name, attempt)
+        State.BUSY -> null
+        State.PENDING -> error("an attempt told that it was done, and was not")
+    }
+}

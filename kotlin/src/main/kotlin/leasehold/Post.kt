@@ -1,0 +1,92 @@
+/**
+ * How completions reach coroutines: as numbers in a native mailbox, which one thread empties.
+ *
+ * No thread of the library's enters the JVM: a garbage collection would stop it, and renewals with it.
+ * What uniffi offers instead, an asynchronous function, loses its result where the caller is cancelled
+ * between completion and dispatch; here nothing but a number is lost then.
+ */
+package leasehold
+
+import java.util.concurrent.ConcurrentHashMap
+import java.util.concurrent.atomic.AtomicLong
+import kotlin.coroutines.resume
+import kotlinx.coroutines.Dispatchers
+import kotlinx.coroutines.suspendCancellableCoroutine
+import kotlinx.coroutines.withContext
+import leasehold.internal.Call
+import leasehold.internal.Mailbox
+import leasehold.internal.Value
+
+internal object Post {
+    private val mailbox = Mailbox()
+    private val keys = AtomicLong()
+    private val listeners = ConcurrentHashMap<ULong, () -> Unit>()
+
+    private val thread = Thread({
+        while (true) {
+            for (key in mailbox.take()) {
+                listeners.remove(key)?.let { listener ->
+                    try {
+                        listener()
+                    } catch (error: Throwable) {
+                        // A dispatcher that was closed, for one. The others' news goes on.
+                        LOG.log(System.Logger.Level.WARNING, "a completion could not be delivered", error)
+                    }
+                }
+            }
+        }
+    }, "leasehold-post")
+
+    init {
+        thread.isDaemon = true
+        thread.start()
+    }
+
+    /** Suspends until [notify] has put its key into the mailbox. */
+    suspend fun settled(notify: (Mailbox, ULong) -> Unit) {
+        suspendCancellableCoroutine { continuation ->
+            val key = listen(notify) { continuation.resume(Unit) }
+            continuation.invokeOnCancellation { forget(key) }
+        }
+        // Without a dispatcher it goes on here, and what the user does next would hold up all others.
+        if (Thread.currentThread() === thread) {
+            withContext(Dispatchers.Default) {}
+        }
+    }
+
+    /** Calls [listener] once, on the one thread: it must be short. */
+    fun listen(notify: (Mailbox, ULong) -> Unit, listener: () -> Unit): ULong {
+        val key = keys.incrementAndGet().toULong()
+        listeners[key] = listener
+        notify(mailbox, key)
+        return key
+    }
+
+    fun forget(key: ULong) {
+        listeners.remove(key)
+    }
+}
+
+/** Waits for what [call] yields. */
+internal suspend fun finish(call: Call, lock: String? = null): Value {
+    native(lock) { call.value() }?.let { return it }
+    Post.settled(call::notify)
+    return checkNotNull(native(lock) { call.value() }) { "a call told that it was done, and was not" }
+}
+
+/** Blocks for what [call] yields; an interrupt ends that. */
+internal fun finishBlocking(call: Call, lock: String? = null): Value {
+    while (true) {
+        interruptible()
+        native(lock) { call.waitFor(SLICE_MS) }?.let { return it }
+    }
+}
+
+/** How soon an interrupt is seen. */
+internal const val SLICE_MS: UInt = 50u
+
+internal fun interruptible() {
+    if (Thread.interrupted()) {
+        throw InterruptedException()
+    }
+}

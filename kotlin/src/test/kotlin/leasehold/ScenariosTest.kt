@@ -1,0 +1,151 @@
+package leasehold
+
+import java.io.File
+import kotlin.test.assertEquals
+import kotlin.test.fail
+import kotlin.time.Duration
+import kotlin.time.Duration.Companion.milliseconds
+import kotlin.time.Duration.Companion.seconds
+import kotlinx.coroutines.CancellationException
+import kotlinx.coroutines.CoroutineScope
+import kotlinx.coroutines.Deferred
+import kotlinx.coroutines.Dispatchers
+import kotlinx.coroutines.SupervisorJob
+import kotlinx.coroutines.async
+import kotlinx.coroutines.flow.firstOrNull
+import kotlinx.coroutines.runBlocking
+import kotlinx.coroutines.withTimeoutOrNull
+import kotlinx.serialization.json.Json
+import kotlinx.serialization.json.JsonElement
+import kotlinx.serialization.json.JsonNull
+import kotlinx.serialization.json.JsonObject
+import kotlinx.serialization.json.boolean
+import kotlinx.serialization.json.int
+import kotlinx.serialization.json.jsonArray
+import kotlinx.serialization.json.jsonObject
+import kotlinx.serialization.json.jsonPrimitive
+import kotlinx.serialization.json.long
+import org.junit.jupiter.api.DynamicContainer
+import org.junit.jupiter.api.DynamicContainer.dynamicContainer
+import org.junit.jupiter.api.DynamicTest.dynamicTest
+import org.junit.jupiter.api.TestFactory
+
+/** What every language must do alike: the scenarios of scenarios/`*`.json, on every store. */
+internal class ScenariosTest {
+    @TestFactory
+    fun scenarios(): List<DynamicContainer> {
+        val files = checkNotNull(File("$REPOSITORY/scenarios").listFiles { file -> file.name != "schema.json" }).sorted()
+        check(files.isNotEmpty())
+        return Store.entries.map { store ->
+            dynamicContainer(store.name.lowercase(), files.flatMap { tests(it, store) })
+        }
+    }
+
+    private fun tests(file: File, store: Store) =
+        Json.parseToJsonElement(file.readText()).jsonObject.getValue("scenarios").jsonArray.map { scenario ->
+            val steps = scenario.jsonObject.getValue("steps").jsonArray.map { it.jsonObject }
+            dynamicTest(scenario.jsonObject.getValue("name").jsonPrimitive.content) {
+                runBlocking {
+                    val runner = Runner(store.url())
+                    steps.forEachIndexed { index, step ->
+                        try {
+                            runner.step(Step(step))
+                        } catch (error: Throwable) {
+                            throw AssertionError("${file.name}: step ${index + 1}: $step", error)
+                        }
+                    }
+                    runner.end()
+                }
+            }
+        }
+}
+
+private class Step(private val json: JsonObject) {
+    fun string(key: String): String? = get(key)?.jsonPrimitive?.content
+    fun ms(key: String): Duration? = get(key)?.jsonPrimitive?.long?.milliseconds
+    fun int(key: String): Int? = get(key)?.jsonPrimitive?.int
+    fun boolean(key: String): Boolean? = get(key)?.jsonPrimitive?.boolean
+    fun strings(key: String): List<String> = get(key)?.jsonArray.orEmpty().map { it.jsonPrimitive.content }
+    private fun get(key: String): JsonElement? = json[key].takeUnless { it == JsonNull }
+    val lock get() = string("lock").orEmpty()
+    val who get() = string("who").orEmpty()
+    val expect get() = string("expect")
+}
+
+private class Runner(url: String) {
+    private val clients = List(2) { Leasehold.connect(url) }
+    private val leases = mutableMapOf<String, Lease>()
+    private val started = mutableMapOf<String, Deferred<String>>()
+    private val scope = CoroutineScope(SupervisorJob() + Dispatchers.Default)
+    private val observer = clients[1]
+
+    suspend fun step(step: Step) {
+        when (val word = step.string("do")) {
+            "acquire", "try" -> assertEquals(step.expect, take(step))
+            // To its first suspension before the next step.
+            "start" -> started[step.who] = scope.async(Dispatchers.Unconfined) { take(step) }
+            "outcome" -> assertEquals(step.expect, outcome(started.getValue(step.who)))
+            "cancel" -> started.getValue(step.who).cancel()
+            "release" -> assertEquals(step.expect, lease(step).release().name.lowercase())
+            "extend" -> assertEquals(step.expect, code { lease(step).extend(step.ms("ttl") ?: Duration.ZERO) })
+            "check" -> assertEquals(step.expect, code { lease(step).check(step.ms("min") ?: Duration.ZERO) })
+            "held" -> assertEquals(step.boolean("expect"), lease(step).isHeld)
+            "lost" -> {
+                val event = withTimeoutOrNull(PATIENCE) { lease(step).events.firstOrNull() }
+                assertEquals(step.expect, (event as? LeaseEvent.Lost)?.reason?.code)
+                assertEquals(step.expect, lease(step).lostReason?.code)
+            }
+            "queued" -> queued(observer, step.lock, (step.int("count") ?: 1).toLong())
+            "free" -> nothingLeft(observer, step.lock)
+            "inspect" -> {
+                val info = observer.inspect(step.lock)
+                assertEquals(step.string("holder")?.let { leases.getValue(it).fence }, info.holder?.fence)
+                assertEquals(step.int("waiting")?.toLong(), info.waiting)
+                step.string("note")?.let { assertEquals(it, info.holder?.who?.note) }
+            }
+            "fences" -> {
+                val fences = step.strings("order").map { leases.getValue(it).fence }
+                assertEquals(fences.sorted().distinct(), fences)
+            }
+            "shutdown" -> client(step).shutdown(5.seconds)
+            "connect" -> assertEquals(step.expect, code { Leasehold.connect(step.string("url")) })
+            else -> fail("$word is unknown")
+        }
+    }
+
+    suspend fun end() = clients.forEach { it.shutdown(5.seconds) }
+
+    private suspend fun take(step: Step): String = try {
+        val lock = client(step).lock(
+            step.lock,
+            ttl = step.ms("ttl") ?: 30.seconds,
+            wait = step.ms("wait") ?: Duration.INFINITE,
+            renew = step.boolean("renew") ?: true,
+            maxHold = step.ms("max_hold"),
+            priority = step.int("priority") ?: 0,
+            note = step.string("note").orEmpty(),
+        )
+        val lease = if (step.string("do") == "try") lock.tryAcquire() else lock.acquire()
+        lease?.let { leases[step.who] = it }
+        if (lease == null) "busy" else "held"
+    } catch (error: LockException) {
+        error.code
+    }
+
+    private suspend fun outcome(started: Deferred<String>): String = try {
+        started.await()
+    } catch (_: CancellationException) {
+        "cancelled"
+    }
+
+    private fun client(step: Step) = clients[(step.int("client") ?: 1) - 1]
+
+    private fun lease(step: Step) = leases.getValue(step.who)
+
+    private suspend fun code(action: suspend () -> Unit): String = try {
+        action()
+        "ok"
+    } catch (error: LockException) {
+        error.code
+    }
+}
