@@ -12,7 +12,7 @@ import kotlin.time.toKotlinDuration
 import kotlinx.coroutines.CoroutineScope
 import kotlinx.coroutines.Dispatchers
 import kotlinx.coroutines.SupervisorJob
-import kotlinx.coroutines.future.future
+import kotlinx.coroutines.launch
 
 /** How a lock is asked for: `new LockOptions().ttl(Duration.ofSeconds(5))`. Each call gives a new one. */
 public class LockOptions private constructor(internal val asked: Asked) {
@@ -75,7 +75,20 @@ public class BlockingClient internal constructor(
     @JvmOverloads
     public fun acquireAsync(name: String, options: LockOptions = LockOptions()): CompletableFuture<BlockingLease> {
         val lock = lock(name, options)
-        return Handed(scope.future { BlockingLease(lock.acquire()) }).result
+        val result = CompletableFuture<BlockingLease>()
+        val work = scope.launch {
+            try {
+                val lease = BlockingLease(lock.acquire())
+                // A future that was cancelled takes no value: what comes too late is given back.
+                if (!result.complete(lease)) {
+                    lease.lease.release()
+                }
+            } catch (error: Throwable) {
+                result.completeExceptionally(error)
+            }
+        }
+        result.whenComplete { _, _ -> if (result.isCancelled) work.cancel() }
+        return result
     }
 
     /**
@@ -208,27 +221,4 @@ public class BlockingLease internal constructor(internal val lease: Lease) : Aut
     }
 
     override fun toString(): String = lease.toString()
-}
-
-/**
- * A future whose value is given back where it comes too late: `CompletableFuture.cancel` does not stop
- * what would complete it, so a lease could complete a future that is cancelled already.
- */
-private class Handed(work: CompletableFuture<BlockingLease>) {
-    val result = CompletableFuture<BlockingLease>()
-
-    init {
-        work.whenComplete { lease, error ->
-            if (error != null) {
-                result.completeExceptionally(error)
-            } else if (!result.complete(lease)) {
-                lease.lease.releasing()
-            }
-        }
-        result.whenComplete { _, _ ->
-            if (result.isCancelled) {
-                work.cancel(false)
-            }
-        }
-    }
 }

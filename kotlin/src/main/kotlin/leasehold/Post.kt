@@ -76,9 +76,15 @@ internal suspend fun finish(call: Call, lock: String? = null): Value {
 
 /** Blocks for what [call] yields; an interrupt ends that. */
 internal fun finishBlocking(call: Call, lock: String? = null): Value {
-    while (true) {
-        interruptible()
-        native(lock) { call.waitFor(SLICE_MS) }?.let { return it }
+    try {
+        while (true) {
+            interruptible()
+            native(lock) { call.waitFor(SLICE_MS) }?.let { return it }
+        }
+    } catch (interrupt: InterruptedException) {
+        // Between two slices nobody goes on with it: a look hands it over to the library's threads.
+        native(lock) { call.value() }
+        throw interrupt
     }
 }
 
