@@ -54,6 +54,16 @@ impl Attempt {
         self.held.get().map_or(0, Held::fence)
     }
 
+    /// How the lock is held: `exclusive`, `shared` or `permits`.
+    pub fn kind(&self) -> Option<String> {
+        self.held.get().map(|held| held.kind().to_owned())
+    }
+
+    /// Of a reader: the fence of the last writer before it.
+    pub fn epoch(&self) -> Option<u64> {
+        self.held.get().and_then(Held::epoch)
+    }
+
     /// The number of the identity that it was taken with, in decimal.
     pub fn owner(&self) -> Option<String> {
         self.held.get().and_then(Held::owner).map(|number| number.to_string())
@@ -87,6 +97,16 @@ impl Attempt {
     /// Changes the lease's length to `ttl` seconds and renews it now.
     pub fn extend(&self, ttl: f64) -> Option<Arc<Call>> {
         self.held.get().map(|held| Call::of(held.extend(ttl)))
+    }
+
+    /// Has a writer read on.
+    pub fn downgrade(&self) -> Option<Arc<Call>> {
+        self.held.get().map(|held| Call::of(held.downgrade()))
+    }
+
+    /// Has the only reader write.
+    pub fn upgrade(&self) -> Option<Arc<Call>> {
+        self.held.get().map(|held| Call::of(held.upgrade()))
     }
 
     /// A sign of life: `max_hold` counts anew.

@@ -23,6 +23,11 @@ pub enum Value {
         /// `released`, `background`, `lost` or `repeated`.
         state: String,
     },
+    /// The fence that was ended, if there was one.
+    Ended {
+        /// It.
+        fence: Option<u64>,
+    },
     /// Locks, as people see them.
     Locks {
         /// One, or as many as there are.
@@ -98,6 +103,12 @@ impl Plain for bool {
 impl Plain for Release {
     fn plain(self) -> Value {
         Value::Release { state: self.state.to_owned() }
+    }
+}
+
+impl Plain for Option<u64> {
+    fn plain(self) -> Value {
+        Value::Ended { fence: self }
     }
 }
 

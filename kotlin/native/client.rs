@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use leasehold_bridge::{Client as Bridge, ClientRequest, LockRequest};
+use leasehold_bridge::{Client as Bridge, ClientRequest, Kind, LockRequest};
 
 use crate::attempt::Attempt;
 use crate::call::Call;
@@ -17,6 +17,12 @@ pub struct Client(Bridge);
 pub struct Request {
     /// The lock's name.
     pub name: String,
+    /// Together with other readers.
+    pub shared: bool,
+    /// So many permits of `capacity`.
+    pub permits: Option<u32>,
+    /// How many permits there are.
+    pub capacity: u32,
     /// Don't wait at all.
     pub try_only: bool,
     /// The lease's length.
@@ -50,13 +56,28 @@ impl Client {
 
     /// Starts one try to take a lock.
     pub fn attempt(&self, request: Request) -> Arc<Attempt> {
-        let Request { name, try_only, ttl, wait, fixed_term, max_hold, owner, priority, note } =
-            request;
+        let Request { name, shared, permits, capacity, try_only, .. } = request;
+        let Request { ttl, wait, fixed_term, max_hold, owner, priority, note, .. } = request;
+        let kind = match permits {
+            Some(count) => Kind::Permits { count, capacity },
+            None if shared => Kind::Shared,
+            None => Kind::Exclusive,
+        };
         // 128 bits at most: the Kotlin half has checked it.
         let owner = owner.and_then(|number| number.parse().ok());
         let ttl = Some(ttl);
-        let request =
-            LockRequest { name, ttl, wait, try_only, fixed_term, max_hold, owner, priority, note };
+        let request = LockRequest {
+            name,
+            kind,
+            ttl,
+            wait,
+            try_only,
+            fixed_term,
+            max_hold,
+            owner,
+            priority,
+            note,
+        };
         Attempt::of(self.0.attempt(&request))
     }
 
@@ -78,6 +99,11 @@ impl Client {
     /// Locks that are held or waited for and start with `prefix`, after `after`.
     pub fn list(&self, prefix: String, after: Option<String>, limit: u32) -> Arc<Call> {
         Call::of(self.0.list(prefix, after, limit))
+    }
+
+    /// Ends a tenure from outside, any or that with `fence`.
+    pub fn evict(&self, name: String, fence: Option<u64>, why: String) -> Arc<Call> {
+        Call::of(self.0.evict(name, fence, why))
     }
 
     /// Ends the client within `grace` seconds.

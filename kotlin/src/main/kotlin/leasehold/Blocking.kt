@@ -36,6 +36,13 @@ public class LockOptions private constructor(internal val asked: Asked) {
     /** An identity for re-entry and deadlock detection. */
     public fun owner(owner: Owner): LockOptions = LockOptions(asked.copy(owner = owner))
 
+    /** To be held together with other readers. */
+    public fun shared(): LockOptions = LockOptions(asked.copy(how = How(shared = true)))
+
+    /** To be held as [count] permits of a semaphore of [capacity]; see [Client.semaphore]. */
+    public fun permits(count: Int, capacity: Int): LockOptions =
+        LockOptions(asked.copy(how = How(permits = count, capacity = capacity)))
+
     /** Larger goes first in the queue. */
     public fun priority(priority: Int): LockOptions = LockOptions(asked.copy(priority = priority))
 
@@ -135,6 +142,12 @@ public class BlockingClient internal constructor(
     @Throws(InterruptedException::class)
     public fun isLocked(name: String): Boolean = inspect(name).holder != null
 
+    /** Ends tenures from outside; see [Client.evict]. */
+    @JvmOverloads
+    @Throws(InterruptedException::class)
+    public fun evict(name: String, why: String, fence: Long? = null): Long? =
+        client.ended(finishBlocking(client.evicting(name, why, fence), name))
+
     /** Locks that are held or waited for; see [Client.list]. */
     @JvmOverloads
     @Throws(InterruptedException::class)
@@ -164,6 +177,12 @@ public class BlockingLease internal constructor(internal val lease: Lease) : Aut
 
     /** The fencing token. */
     public val fence: Long get() = lease.fence
+
+    /** How the lock is held. */
+    public val kind: Kind get() = lease.kind
+
+    /** What a reader knows of the writers; see [Lease.epoch]. */
+    public val epoch: Long? get() = lease.epoch
 
     /** The identity it was taken with. */
     public val owner: Owner? get() = lease.owner
@@ -196,6 +215,18 @@ public class BlockingLease internal constructor(internal val lease: Lease) : Aut
     @Throws(InterruptedException::class)
     public fun extend(ttl: Duration) {
         finishBlocking(lease.extending(ttl.toKotlinDuration()), name)
+    }
+
+    /** Has a writer read on; see [Lease.downgrade]. */
+    @Throws(InterruptedException::class)
+    public fun downgrade() {
+        finishBlocking(lease.downgrading(), name)
+    }
+
+    /** Has the only reader write; see [Lease.upgrade]. */
+    @Throws(InterruptedException::class)
+    public fun upgrade() {
+        finishBlocking(lease.upgrading(), name)
     }
 
     /** A sign of life: `maxHold` counts anew from now. */

@@ -34,6 +34,34 @@ public class Client internal constructor(internal val native: NativeClient) {
         note: String = "",
     ): Lock = Lock(native, text("the lock name", name), Asked(ttl, wait, renew, maxHold, owner, priority, note))
 
+    /** A lock of this store that many may hold to read, or one to write. The options are those of [lock]. */
+    public fun rwlock(
+        name: String,
+        ttl: Duration = DEFAULT_TTL,
+        wait: Duration = Duration.INFINITE,
+        renew: Boolean = true,
+        maxHold: Duration? = null,
+        owner: Owner? = null,
+        priority: Int = 0,
+        note: String = "",
+    ): RwLock = RwLock(native, text("the lock name", name), Asked(ttl, wait, renew, maxHold, owner, priority, note))
+
+    /** A semaphore of [capacity] permits in this store. The options are those of [lock]. */
+    public fun semaphore(
+        name: String,
+        capacity: Int,
+        ttl: Duration = DEFAULT_TTL,
+        wait: Duration = Duration.INFINITE,
+        renew: Boolean = true,
+        maxHold: Duration? = null,
+        owner: Owner? = null,
+        priority: Int = 0,
+        note: String = "",
+    ): Semaphore {
+        val asked = Asked(ttl, wait, renew, maxHold, owner, priority, note)
+        return Semaphore(native, text("the lock name", name), capacity, asked)
+    }
+
     /** Runs [block] under a lock: [lock] and [Lock.withLock] in one. */
     public suspend fun <T> withLock(
         name: String,
@@ -65,6 +93,14 @@ public class Client internal constructor(internal val native: NativeClient) {
     public suspend fun isLocked(name: String): Boolean = inspect(name).holder != null
 
     /**
+     * Ends the tenures of a lock from outside, or only that which has this [fence]. Returns the fence of the
+     * first that was ended, or null where nobody held it so. A holder is told ([LostReason.REVOKED]) at its
+     * next renewal; until then only the fence keeps it from harm. [why] is for the log.
+     */
+    public suspend fun evict(name: String, why: String, fence: Long? = null): Long? =
+        ended(finish(evicting(name, why, fence), name))
+
+    /**
      * Locks that are held or waited for and whose names start with [prefix], in order of name: at most
      * [limit], only those after [after] (the last of the previous page).
      */
@@ -80,6 +116,14 @@ public class Client internal constructor(internal val native: NativeClient) {
     override fun toString(): String = "<Client of $url>"
 
     internal fun inspecting(name: String) = native.inspect(text("the lock name", name))
+
+    internal fun evicting(name: String, why: String, fence: Long?) = native.evict(
+        text("the lock name", name),
+        fence?.let { if (it < 0) throw invalid("fence is $it: zero or more is needed") else it.toULong() },
+        text("why", why),
+    )
+
+    internal fun ended(value: Value): Long? = (value as Value.Ended).fence?.toLong()
 
     internal fun listing(prefix: String, after: String?, limit: Int) = native.list(
         text("prefix", prefix),

@@ -29,9 +29,19 @@ public class Lease internal constructor(
 ) {
     /**
      * The fencing token: larger than that of every tenure of this lock before, and at most 2^53 - 1. It
-     * stays this tenure's own for ever.
+     * stays this tenure's own for ever. Of a reader it is the [epoch], of permits a number of their own:
+     * neither is to be written with.
      */
-    public val fence: Long = attempt.fence().toLong()
+    public val fence: Long get() = attempt.fence().toLong()
+
+    /** How the lock is held. */
+    public val kind: Kind get() = Kind.of(attempt.kind())
+
+    /**
+     * What a reader knows of the writers: it came after each whose fence is not larger than this, and before
+     * all others. Null for who does not just read.
+     */
+    public val epoch: Long? get() = attempt.epoch()?.toLong()
 
     private val end = CompletableDeferred<LeaseEvent>()
     private val listening = AtomicBoolean()
@@ -94,6 +104,28 @@ public class Lease internal constructor(
         finish(extending(ttl), name)
     }
 
+    /**
+     * Has a writer read on, with no other writer in between: it keeps its fence, which is the epoch of those
+     * who now read with it. Where the store fails it is a reader's lease that may keep other readers out
+     * until it is released or this is called again.
+     *
+     * @throws InvalidInputException for permits.
+     * @throws LockLostException where the lease is over.
+     */
+    public suspend fun downgrade() {
+        finish(downgrading(), name)
+    }
+
+    /**
+     * Has the only reader write, with a fence of its own.
+     *
+     * @throws DeadlockException where others read too: two that waited for each other to leave would wait for
+     *   ever, so none may. It reads on then, as it does when the store fails.
+     */
+    public suspend fun upgrade() {
+        finish(upgrading(), name)
+    }
+
     /** A sign of life: `maxHold` counts anew from now. */
     public fun touch() {
         attempt.touch()
@@ -113,6 +145,10 @@ public class Lease internal constructor(
         val state = if (isHeld) "held" else lostReason?.code ?: "released"
         return "<Lease of ${shown(name)}, fence $fence, $state>"
     }
+
+    internal fun downgrading() = checkNotNull(attempt.downgrade())
+
+    internal fun upgrading() = checkNotNull(attempt.upgrade())
 
     internal fun extending(ttl: Duration) = checkNotNull(attempt.extend(seconds("ttl", ttl)))
 

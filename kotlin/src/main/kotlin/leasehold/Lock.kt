@@ -15,6 +15,9 @@ import leasehold.internal.Client as NativeClient
 import leasehold.internal.Request
 import leasehold.internal.State
 
+/** How a lock is to be held; the default is: alone. */
+internal data class How(val shared: Boolean = false, val permits: Int? = null, val capacity: Int = 0)
+
 /** What a lock is asked for with; see [Client.lock]. */
 internal data class Asked(
     val ttl: Duration,
@@ -24,6 +27,7 @@ internal data class Asked(
     val owner: Owner?,
     val priority: Int,
     val note: String,
+    val how: How = How(),
 )
 
 /** A lock to be taken, from [Client.lock]. Plain data: it may be used often, and by many at a time. */
@@ -134,6 +138,9 @@ public class Lock internal constructor(
         client.attempt(
             Request(
                 name = name,
+                shared = asked.how.shared,
+                permits = asked.how.permits?.let { count("permits", it) },
+                capacity = count("capacity", asked.how.capacity),
                 tryOnly = tryOnly,
                 ttl = seconds("ttl", asked.ttl),
                 wait = if (asked.wait == Duration.INFINITE) null else seconds("wait", asked.wait),

@@ -6,6 +6,23 @@ import java.time.Instant
 import kotlin.time.Duration
 import kotlin.time.Duration.Companion.seconds
 
+/** How a lock is held. */
+public enum class Kind {
+    /** By one holder. */
+    EXCLUSIVE,
+
+    /** Together with other readers, never with a writer. */
+    SHARED,
+
+    /** As some of a semaphore's permits. */
+    PERMITS,
+    ;
+
+    internal companion object {
+        fun of(code: String?): Kind = if (code == null) EXCLUSIVE else valueOf(code.uppercase())
+    }
+}
+
 /** Why a lease ended before its release. */
 public enum class LostReason(
     /** The stable code, the same in every language. */

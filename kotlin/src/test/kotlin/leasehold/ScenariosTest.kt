@@ -88,6 +88,14 @@ private class Runner(url: String) {
             "cancel" -> started.getValue(step.who).cancel()
             "release" -> assertEquals(step.expect, lease(step).release().name.lowercase())
             "extend" -> assertEquals(step.expect, code { lease(step).extend(step.ms("ttl") ?: Duration.ZERO) })
+            "downgrade" -> assertEquals(step.expect, code { lease(step).downgrade() })
+            "upgrade" -> assertEquals(step.expect, code { lease(step).upgrade() })
+            "kind" -> assertEquals(step.expect, lease(step).kind.name.lowercase())
+            "epoch" -> assertEquals(step.string("holder")?.let { leases.getValue(it).fence }, lease(step).epoch)
+            "evict" -> {
+                val fence = if (step.who.isEmpty()) null else lease(step).fence
+                assertEquals(step.boolean("expect"), observer.evict(step.lock, "a test", fence) != null)
+            }
             "check" -> assertEquals(step.expect, code { lease(step).check(step.ms("min") ?: Duration.ZERO) })
             "held" -> assertEquals(step.boolean("expect"), lease(step).isHeld)
             "lost" -> {
@@ -116,20 +124,29 @@ private class Runner(url: String) {
     suspend fun end() = clients.forEach { it.shutdown(5.seconds) }
 
     private suspend fun take(step: Step): String = try {
-        val lock = client(step).lock(
-            step.lock,
-            ttl = step.ms("ttl") ?: 30.seconds,
-            wait = step.ms("wait") ?: Duration.INFINITE,
-            renew = step.boolean("renew") ?: true,
-            maxHold = step.ms("max_hold"),
-            priority = step.int("priority") ?: 0,
-            note = step.string("note").orEmpty(),
-        )
+        val lock = lock(step)
         val lease = if (step.string("do") == "try") lock.tryAcquire() else lock.acquire()
         lease?.let { leases[step.who] = it }
         if (lease == null) "busy" else "held"
     } catch (error: LockException) {
         error.code
+    }
+
+    private fun lock(step: Step): Lock {
+        val client = client(step)
+        val (ttl, wait) = (step.ms("ttl") ?: 30.seconds) to (step.ms("wait") ?: Duration.INFINITE)
+        val (renew, maxHold) = (step.boolean("renew") ?: true) to step.ms("max_hold")
+        val owner = step.int("owner")?.let { Owner(it.toBigInteger()) }
+        val (priority, note) = (step.int("priority") ?: 0) to step.string("note").orEmpty()
+        val permits = step.int("permits")
+        return when {
+            permits != null ->
+                client.semaphore(step.lock, step.int("capacity") ?: 0, ttl, wait, renew, maxHold, owner, priority, note)
+                    .permits(permits)
+            step.boolean("read") == true ->
+                client.rwlock(step.lock, ttl, wait, renew, maxHold, owner, priority, note).read()
+            else -> client.lock(step.lock, ttl, wait, renew, maxHold, owner, priority, note)
+        }
     }
 
     private suspend fun outcome(started: Deferred<String>): String = try {
