@@ -91,7 +91,8 @@ fn a_queue_of_dead_waiters_leaves_nothing_behind() {
 ///
 /// A release without a queue leaves the tenure's note behind. A token that asks again, as no client's
 /// does, would be refused after the tenure's time, as one that slept: it releases twice here. And who
-/// finds a queue full removes the dead from it, which then have lost their places.
+/// finds a queue full removes the dead from it, which then have lost their places. One ask that is all
+/// or nothing is an ask like any other there.
 fn in_millis(history: &[Op]) -> Vec<Op> {
     let whole = |span: &Duration| Duration::from_millis(u64::try_from(span.as_millis()).unwrap());
     let asks_again = |rest: &[Op], lock: usize, who: usize| {
@@ -115,7 +116,10 @@ fn in_millis(history: &[Op]) -> Vec<Op> {
         match op {
             Op::Advance(span) => steps.push(Op::Advance(whole(span))),
             Op::StepWall(_) => {}
-            Op::Ask(tries, how) => steps.push(Op::Ask(tries.iter().map(waits).collect(), *how)),
+            Op::Ask(tries, how) => {
+                let how = if tries.len() == 1 { How::EachAlone } else { *how };
+                steps.push(Op::Ask(tries.iter().map(waits).collect(), how));
+            }
             Op::Release { name, attempt, tomb: None }
                 if asks_again(&history[index..], *name, *attempt) =>
             {

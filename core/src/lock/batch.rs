@@ -30,16 +30,10 @@ pub fn acquire_many<B: Book>(
     at: Event,
     hand_offs: &mut Vec<HandOff>,
 ) -> Result<Vec<Answer>, B::Error> {
-    if how == How::AllOrNothing {
-        if let Some(ask) = asks.iter().find(|ask| ask.wait.is_some()) {
-            return Err(all_or_nothing_waits(&ask.name).into());
-        }
-        // One alone is all by itself.
-        if asks.len() > 1
-            && let Some(refusal) = blocked(book, asks, at, hand_offs)?
-        {
-            return Ok(refusal);
-        }
+    if how == How::AllOrNothing
+        && let Some(refusal) = blocked(book, asks, at, hand_offs)?
+    {
+        return Ok(refusal);
     }
     let mut answers = Vec::with_capacity(asks.len());
     for ask in asks {
@@ -94,6 +88,9 @@ fn blocked<B: Book>(
     at: Event,
     hand_offs: &mut Vec<HandOff>,
 ) -> Result<Option<Vec<Answer>>, B::Error> {
+    if let Some(ask) = asks.iter().find(|ask| ask.wait.is_some()) {
+        return Err(all_or_nothing_waits(&ask.name).into());
+    }
     let mut answers = Vec::with_capacity(asks.len());
     for (index, ask) in asks.iter().enumerate() {
         let twice = asks[..index].iter().any(|other| other.name == ask.name);
