@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use leasehold::{ErrorKind, LostReason};
 
-const PAGES: [&str; 13] = [
+const PAGES: [&str; 14] = [
     "README.md",
     "ARCHITECTURE.md",
     "FEATURES.md",
@@ -19,6 +19,7 @@ const PAGES: [&str; 13] = [
     "bench/README.md",
     "cli/README.md",
     "node/README.md",
+    "kotlin/README.md",
     "python/README.md",
 ];
 
@@ -54,6 +55,7 @@ fn paths_that_are_named_exist() {
         "bindings/",
         "python/",
         "node/",
+        "kotlin/",
         "cli/",
         "testkit/",
         "bench/",
@@ -74,6 +76,20 @@ fn paths_that_are_named_exist() {
         }
     }
     assert!(named > 20, "only {named} paths were found in the pages");
+}
+
+/// Maven compiles these files with the tests; a page shows them as they are.
+#[test]
+fn the_programs_of_kotlin_and_java_are_compiled() {
+    let files = [
+        ("README.md", "kotlin", "kotlin/src/test/kotlin/First.kt"),
+        ("kotlin/README.md", "kotlin", "kotlin/src/test/kotlin/First.kt"),
+        ("kotlin/README.md", "java", "kotlin/src/test/java/First.java"),
+    ];
+    for (name, language, path) in files {
+        let shown = format!("```{language}\n{}```", page(path));
+        assert!(page(name).contains(&shown), "{name} does not show {path}");
+    }
 }
 
 /// The cells of the row of a table that begins with `first` as code.

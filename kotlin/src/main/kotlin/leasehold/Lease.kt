@@ -6,6 +6,7 @@ import java.util.concurrent.atomic.AtomicBoolean
 import kotlin.time.Duration
 import kotlin.time.Duration.Companion.seconds
 import kotlinx.coroutines.CompletableDeferred
+import kotlinx.coroutines.ExperimentalCoroutinesApi
 import kotlinx.coroutines.flow.Flow
 import kotlinx.coroutines.flow.flow
 import leasehold.internal.Attempt
@@ -73,6 +74,7 @@ public class Lease internal constructor(
      * Calls [callback] once if the lease is lost, on a thread of the library's Kotlin half: soon, if it
      * is lost already; never, if it is released. It must be short.
      */
+    @OptIn(ExperimentalCoroutinesApi::class)
     public fun onLost(callback: (LostReason) -> Unit) {
         listen()
         end.invokeOnCompletion {
