@@ -69,20 +69,34 @@ fn the_redis_store_answers_as_the_rules_do() {
     }
 }
 
-/// A newcomer that finds a full queue of dead waiters begins it anew: its expiry, too.
+/// Nothing stays for ever: not of a queue that a newcomer finds full of the dead and begins anew, nor
+/// where the only waiter of a queue is granted and never heard of again.
 #[test]
-fn a_queue_of_dead_waiters_leaves_nothing_behind() {
-    let ask = |attempt, wait: bool| {
+fn what_nobody_gives_back_is_gone_in_time() {
+    let ask = |attempt, kind, wait: bool| {
         let millis = Duration::from_millis;
         let (alive_for, claim, heartbeat) = (millis(250), millis(150), millis(100));
         let wait = wait.then_some(Wait { alive_for, claim, heartbeat, max_queue: 2, priority: 0 });
-        let (ttl, grace, kind) = (millis(500), millis(100), Kind::Exclusive);
+        let (ttl, grace) = (millis(500), millis(100));
         Op::Ask(vec![Try { name: 1, attempt, kind, ttl, grace, wait }], How::EachAlone)
     };
     let dead = Op::Advance(Duration::from_millis(250));
-    let history = [ask(4, false), ask(0, true), ask(1, true), dead, ask(5, true)];
+    let free = Op::Release { name: 1, attempt: 4, tomb: None };
+    let alone = |attempt, wait| ask(attempt, Kind::Exclusive, wait);
+    let permit = Kind::Permits { count: 1, capacity: 4 };
+    let all = Kind::Permits { count: 4, capacity: 4 };
+    for history in [
+        vec![alone(4, false), alone(0, true), alone(1, true), dead, alone(5, true)],
+        vec![alone(4, false), ask(0, Kind::Shared, true), free.clone()],
+        vec![ask(4, all, false), ask(0, permit, true), free],
+    ] {
+        leaves_nothing(&history);
+    }
+}
+
+fn leaves_nothing(history: &[Op]) {
     let rig = SimRedisRig::new(1);
-    play(&mut Through::new(&rig, Rules::default().moment()), &history).expect("kept its promises");
+    play(&mut Through::new(&rig, Rules::default().moment()), history).expect("kept its promises");
     rig.advance(Duration::from_secs(2 * 3600));
     assert_eq!(rig.keys(), [""; 0]);
 }

@@ -75,7 +75,9 @@ local function make()
       call('PEXPIRE', s.L, span - 1)
     end
     if s.till + KEEP / 2 < own.till then s.till, s.changed = own.till, true end
-    keep(s, span, call('HGET', s.H, 'k'))
+    -- Q may be new beside an old H, where its last waiter was granted just now, or the reverse.
+    local kept = tonumber(call('HGET', s.H, 'k') or 0)
+    keep(s, span, math.min(kept, now + call('PTTL', s.Q)))
   end
 
   local function remove(s, token, tag)
