@@ -292,6 +292,18 @@ fn the_oracle_takes_an_uncertain_order_from_the_fences() {
         Op::Evict { name: 0, fence: false },
     ];
     play(&mut Rules::default(), &history).expect("the rules kept their promises");
+
+    // The same, where the one that came back asks for itself in that step.
+    let history = [
+        ask(4, 4, None),
+        ask(2, 3, Some(250)),
+        Op::Advance(Duration::from_millis(250)),
+        ask(0, 1, Some(1000)),
+        ask(2, 3, Some(1000)),
+        Op::Advance(Duration::from_millis(350)),
+        ask(2, 3, None),
+    ];
+    play(&mut Rules::default(), &history).expect("the rules kept their promises");
 }
 
 /// The oracle itself can tell: each broken rule below is one that a peer has or had.

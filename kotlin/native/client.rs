@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use leasehold_bridge::{Client as Bridge, ClientRequest, Kind, LockRequest};
+use leasehold_bridge::{Client as Bridge, ClientRequest, LockRequest, kind};
 
 use crate::attempt::Attempt;
 use crate::call::Call;
@@ -58,11 +58,7 @@ impl Client {
     pub fn attempt(&self, request: Request) -> Arc<Attempt> {
         let Request { name, shared, permits, capacity, try_only, .. } = request;
         let Request { ttl, wait, fixed_term, max_hold, owner, priority, note, .. } = request;
-        let kind = match permits {
-            Some(count) => Kind::Permits { count, capacity },
-            None if shared => Kind::Shared,
-            None => Kind::Exclusive,
-        };
+        let kind = kind(shared, permits, capacity);
         // 128 bits at most: the Kotlin half has checked it.
         let owner = owner.and_then(|number| number.parse().ok());
         let ttl = Some(ttl);

@@ -1,6 +1,6 @@
 //! The client: every call starts work and returns at once.
 
-use leasehold_bridge::{Client as Bridge, ClientRequest, Kind, LockRequest};
+use leasehold_bridge::{Client as Bridge, ClientRequest, LockRequest, kind};
 use napi::Either;
 use napi::bindgen_prelude::BigInt;
 use napi_derive::napi;
@@ -51,14 +51,9 @@ impl Client {
         let owner = owner.map(|number| {
             number.words.iter().rev().fold(0, |all, word| (all << 64) | u128::from(*word))
         });
-        let kind = match permits {
-            Some(count) => Kind::Permits { count, capacity },
-            None if shared => Kind::Shared,
-            None => Kind::Exclusive,
-        };
         let request = LockRequest {
             name,
-            kind,
+            kind: kind(shared, permits, capacity),
             ttl,
             wait,
             try_only,

@@ -1,6 +1,6 @@
 //! The client: every call starts work and returns at once.
 
-use leasehold_bridge::{Client as Bridge, ClientRequest, Kind, LockRequest};
+use leasehold_bridge::{Client as Bridge, ClientRequest, LockRequest, kind};
 use pyo3::prelude::*;
 
 use crate::attempt::Attempt;
@@ -28,11 +28,8 @@ impl Request {
         shared: bool,
         permits: Option<(u32, u32)>,
     ) -> Self {
-        let kind = match permits {
-            Some((count, capacity)) => Kind::Permits { count, capacity },
-            None if shared => Kind::Shared,
-            None => Kind::Exclusive,
-        };
+        let capacity = permits.map_or(0, |(_, capacity)| capacity);
+        let kind = kind(shared, permits.map(|(count, _)| count), capacity);
         Self(LockRequest {
             name,
             kind,

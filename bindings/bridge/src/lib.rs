@@ -19,4 +19,4 @@ pub use error::{ErrorInfo, error_codes, lost_reasons};
 pub use held::{Held, Release};
 pub use leasehold::store::Kind;
 pub use pending::Pending;
-pub use request::{ClientRequest, HolderInfo, LockInfo, LockRequest, WaiterInfo};
+pub use request::{ClientRequest, HolderInfo, LockInfo, LockRequest, WaiterInfo, kind};

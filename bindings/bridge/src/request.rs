@@ -38,6 +38,17 @@ pub struct LockRequest {
     pub note: String,
 }
 
+/// What a language says of how a lock is to be held: so many of `capacity` permits, or together with
+/// other readers, or alone.
+#[must_use]
+pub fn kind(shared: bool, permits: Option<u32>, capacity: u32) -> Kind {
+    match permits {
+        Some(count) => Kind::Permits { count, capacity },
+        None if shared => Kind::Shared,
+        None => Kind::Exclusive,
+    }
+}
+
 impl LockRequest {
     pub(crate) fn options(&self, defaults: &LockOptions) -> Result<LockOptions> {
         let mut options = defaults.clone();

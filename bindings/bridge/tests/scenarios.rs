@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use leasehold_bridge::{
-    Attempt, Client, ClientRequest, ErrorInfo, Held, Kind, LockRequest, Outcome,
+    Attempt, Client, ClientRequest, ErrorInfo, Held, LockRequest, Outcome, kind,
 };
 use leasehold_testkit::server::{Flavour, RedisSetup, on_redis};
 use libtest_mimic::{Arguments, Completion, Failed, Trial};
@@ -137,16 +137,6 @@ fn code<T>(result: Result<T, ErrorInfo>) -> serde_json::Value {
     result.map_or_else(|error| error.code, |_| "ok").into()
 }
 
-impl Step {
-    fn kind(&self) -> Kind {
-        match self.permits {
-            Some(count) => Kind::Permits { count, capacity: self.capacity },
-            None if self.read => Kind::Shared,
-            None => Kind::Exclusive,
-        }
-    }
-}
-
 impl Runner {
     /// What is to be compared with the step's `expect`.
     fn step(&mut self, step: &Step) -> serde_json::Value {
@@ -211,7 +201,7 @@ impl Runner {
     fn start(&mut self, step: &Step) {
         let request = LockRequest {
             name: step.lock.clone(),
-            kind: step.kind(),
+            kind: kind(step.read, step.permits, step.capacity),
             ttl: step.ttl.map(seconds),
             wait: step.wait.map(seconds),
             try_only: step.r#do == "try",

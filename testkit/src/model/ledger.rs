@@ -119,9 +119,19 @@ impl Lock {
             }
             let first = self.candidates(|_| true);
             let own = me.is_some_and(|me| first.contains(&me));
+            // Where several places are uncertain, the fences tell in what order they went.
+            let fence = |one: usize| {
+                seen.holders.iter().find(|shown| shown.attempt == one).map(|shown| shown.fence)
+            };
+            let next = first.iter().filter(|one| me != Some(**one) && self.is_new(**one, seen));
+            let next = next.min_by_key(|one| fence(**one));
             match caller {
                 Some(caller)
-                    if first.is_empty() || (own && (caller.granted || first.len() == 1)) =>
+                    if first.is_empty()
+                        || (own && first.len() == 1)
+                        || (own
+                            && caller.granted
+                            && next.is_none_or(|next| fence(*next) > fence(caller.attempt))) =>
                 {
                     let fits = self.fits(caller.kind);
                     return Ok(if fits { Verdict::Must } else { Verdict::No });
@@ -129,12 +139,7 @@ impl Lock {
                 None if first.is_empty() => return Ok(Verdict::No),
                 _ => {}
             }
-            let next = first.iter().filter(|one| me != Some(**one) && self.is_new(**one, seen));
-            // Where several places are uncertain, the fences tell in what order they went.
-            let fence = |one: &&usize| {
-                seen.holders.iter().find(|shown| shown.attempt == **one).map(|shown| shown.fence)
-            };
-            let Some(next) = next.min_by_key(fence) else {
+            let Some(next) = next else {
                 let stuck = |one: &usize| me == Some(*one) || !self.fits(self.wants(*one));
                 demand!(first.iter().any(stuck), "one of {first:?} fits: a lost wake-up");
                 return Ok(Verdict::No);
