@@ -119,8 +119,8 @@ fn in_millis(history: &[Op]) -> Vec<Op> {
     let short = history.len().is_multiple_of(2);
     let waits = |one: &Try| {
         let wait = one.wait.map(|wait| match wait.max_queue {
-            0 => wait,
             _ if short => Wait { alive_for: Duration::from_secs(86_400), ..wait },
+            0 => wait,
             _ => Wait { max_queue: 10_000, ..wait },
         });
         Try { wait, ..one.clone() }
