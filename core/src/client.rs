@@ -13,7 +13,7 @@ use crate::sys::Sys;
 use crate::sys::fork::{Inherited, PerProcess};
 use crate::url::StoreUrl;
 use crate::wait::{Attempt, Desk};
-use crate::{Error, ErrorKind, LockOptions, Name, Owner, Profile, Result};
+use crate::{Deadlocks, Error, ErrorKind, LockOptions, Name, Owner, Profile, Result};
 
 /// Access to one store, made from a URL. Cheap to clone, safe to share, lazy: nothing is opened
 /// before the first request ([`ping`](Self::ping) proves the store). After `fork` the child's first
@@ -228,6 +228,14 @@ impl Client {
             tracing::warn!(%name, fence, why = why.why, "tenure ended from outside");
         }
         Ok(evicted)
+    }
+
+    /// What the searches for deadlocks came to so far, of the waits of this client in this process.
+    ///
+    /// # Errors
+    /// As the store can't be opened.
+    pub fn deadlocks(&self) -> Result<Deadlocks> {
+        Ok(self.live()?.desk.deadlocks())
     }
 
     /// Ends this client and its clones: its holders are told (`shutdown`), its waiters refused, its

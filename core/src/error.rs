@@ -95,6 +95,7 @@ struct Inner {
     kind: ErrorKind,
     message: String,
     lost: Option<LostReason>,
+    cycle: Vec<String>,
     cause: Option<Cause>,
 }
 
@@ -102,7 +103,8 @@ impl Error {
     /// An error of `kind`; `message` names the input or the place.
     #[must_use]
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
-        Self(Box::new(Inner { kind, message: message.into(), lost: None, cause: None }))
+        let (message, lost, cycle, cause) = (message.into(), None, Vec::new(), None);
+        Self(Box::new(Inner { kind, message, lost, cycle, cause }))
     }
 
     /// A wrong input.
@@ -118,8 +120,18 @@ impl Error {
             LostReason::Forked => ErrorKind::Forked,
             _ => ErrorKind::Lost,
         };
-        let message = format!("the lease of lock {name} was lost: {reason}");
-        Self(Box::new(Inner { kind, message, lost: Some(reason), cause: None }))
+        let mut error = Self::new(kind, format!("the lease of lock {name} was lost: {reason}"));
+        error.0.lost = Some(reason);
+        error
+    }
+
+    /// Waiting for lock `name` would close `cycle`.
+    #[must_use]
+    pub fn deadlock(name: &crate::Name, cycle: Vec<String>) -> Self {
+        let message = format!("waiting for lock {name} would never end: {}", cycle.join("; "));
+        let mut error = Self::new(ErrorKind::Deadlock, message);
+        error.0.cycle = cycle;
+        error
     }
 
     /// The same error, with what caused it.
@@ -145,6 +157,13 @@ impl Error {
     #[must_use]
     pub fn lost_reason(&self) -> Option<LostReason> {
         self.0.lost
+    }
+
+    /// Of a deadlock each wait in it, one line each: who waits for what, held by whom, for how long.
+    /// The caller's own wait comes first, each next is of whoever holds what the one before waits for.
+    #[must_use]
+    pub fn cycle(&self) -> &[String] {
+        &self.0.cycle
     }
 
     /// The causes, nearest first, one line each.

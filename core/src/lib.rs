@@ -41,3 +41,4 @@ pub use owner::{Owner, Profile};
 #[cfg(feature = "native")]
 pub use runtime::block_on;
 pub use url::StoreUrl;
+pub use wait::Deadlocks;

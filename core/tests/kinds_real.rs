@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use common::{await_view, is_free, millis};
+use common::{await_view, is_free, millis, seed};
 use leasehold::store::{Kind, LockView};
 use leasehold::{Client, block_on};
 use leasehold_testkit::{Process, SeededRandom, folder, program};
@@ -25,14 +25,6 @@ fn file() -> (TempDir, String) {
     let folder = folder("kinds").expect("a folder");
     let url = format!("sqlite://{}", folder.path().join("locks.db").display());
     (folder, url)
-}
-
-fn seed() -> u64 {
-    let given = std::env::var("LEASEHOLD_SEED").ok().and_then(|text| text.parse().ok());
-    let clock = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-    let seed = given.unwrap_or_else(|| clock.unwrap_or_default().as_nanos() as u64);
-    println!("seed {seed}; play it again with LEASEHOLD_SEED={seed}");
-    seed
 }
 
 /// Two clients of one memory store, and two of one file.

@@ -13,6 +13,8 @@ pub enum Failure {
         text: String,
         /// Why the lease was lost, if that is what the error says.
         reason: Option<String>,
+        /// Of a deadlock each wait in it, the caller's own first.
+        cycle: Vec<String>,
         /// The causes, nearest first.
         causes: Vec<String>,
     },
@@ -29,11 +31,12 @@ impl std::error::Error for Failure {}
 
 impl From<ErrorInfo> for Failure {
     fn from(error: ErrorInfo) -> Self {
-        let ErrorInfo { code, message, reason, causes, .. } = error;
+        let ErrorInfo { code, message, reason, cycle, causes, .. } = error;
         Self::Told {
             code: code.to_owned(),
             text: message,
             reason: reason.map(str::to_owned),
+            cycle,
             causes,
         }
     }

@@ -16,14 +16,16 @@ pub struct Failure {
     pub retryable: bool,
     /// Why the lease was lost, if that is what the error says.
     pub reason: Option<&'static str>,
+    /// Of a deadlock each wait in it, the caller's own first.
+    pub cycle: Vec<String>,
     /// The causes, nearest first.
     pub causes: Vec<String>,
 }
 
 impl From<ErrorInfo> for Failure {
     fn from(error: ErrorInfo) -> Self {
-        let ErrorInfo { code, message, retryable, reason, causes } = error;
-        Self { code, message, retryable, reason, causes }
+        let ErrorInfo { code, message, retryable, reason, cycle, causes } = error;
+        Self { code, message, retryable, reason, cycle, causes }
     }
 }
 

@@ -31,6 +31,7 @@ export interface Details {
   readonly cause?: unknown;
   readonly reason?: LostReason | undefined;
   readonly lock?: string | undefined;
+  readonly cycle?: readonly string[];
 }
 
 /** The call's own input is wrong: change it. */
@@ -64,6 +65,13 @@ export class CancelledError extends LockError {
 /** Waiting would never end: release what you hold before you try again. */
 export class DeadlockError extends LockError {
   override readonly code = "DEADLOCK";
+  /** Each wait in the cycle, one line each: who waits for what, held by whom. Your own first. */
+  readonly cycle: readonly string[];
+
+  constructor(message: string, details: Details = {}) {
+    super(message, details);
+    this.cycle = details.cycle ?? [];
+  }
 }
 
 /** The lease ended before its release, for `reason`: stop acting under it. */
@@ -128,7 +136,7 @@ export function fromFailure(failure: Failure, lock?: string): LockError {
     undefined,
   );
   const kind = BY_CODE[failure.code] ?? InternalError;
-  return new kind(failure.message, { cause, reason: failure.reason, lock });
+  return new kind(failure.message, { cause, reason: failure.reason, lock, cycle: failure.cycle });
 }
 
 /** A wrong input that the core never sees. */

@@ -17,6 +17,7 @@ export interface Failure {
   readonly message: string;
   readonly retryable: boolean;
   readonly reason?: LostReason;
+  readonly cycle: readonly string[];
   readonly causes: readonly string[];
 }
 

@@ -4,9 +4,9 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { inspect } from "node:util";
 
-import { InvalidInputError, LockLostError, connect } from "leasehold";
+import { DeadlockError, InvalidInputError, LockLostError, connect } from "leasehold";
 
-import { STORES, nothingLeft } from "./help.mjs";
+import { STORES, nothingLeft, queued } from "./help.mjs";
 
 for (const store of STORES) {
   describe(store.name, { skip: store.skip }, () => {
@@ -31,6 +31,25 @@ for (const store of STORES) {
       await Promise.all(Array.from({ length: 40 }, (_, n) => (n % 5 === 0 ? write() : read())));
       assert.ok(most > 1, "readers were together");
       await nothingLeft(client, "prices");
+      await client.shutdown();
+    });
+
+    test("a deadlock names its cycle", async () => {
+      const client = connect(store.url());
+      const [one, two] = [client.owner(), client.owner()];
+      const held = await client.acquire("a", { owner: one });
+      const other = await client.acquire("b", { owner: two });
+      const waits = client.acquire("b", { owner: one, note: "the first" });
+      await queued(client, "b");
+      await assert.rejects(client.acquire("a", { owner: two }), (error) => {
+        assert.ok(error instanceof DeadlockError);
+        assert.match(error.cycle[0] ?? "", /waits for lock "a", held by node process/);
+        assert.match(error.cycle[1] ?? "", /\(the first\) waits for lock "b"/);
+        return error.cycle.length === 2;
+      });
+      await other.release();
+      await (await waits).release();
+      await held.release();
       await client.shutdown();
     });
 

@@ -11,13 +11,14 @@ pub(crate) struct Failure {
     message: String,
     retryable: bool,
     reason: Option<&'static str>,
+    cycle: Vec<String>,
     causes: Vec<String>,
 }
 
 impl From<ErrorInfo> for Failure {
     fn from(error: ErrorInfo) -> Self {
-        let ErrorInfo { code, message, retryable, reason, causes } = error;
-        Self { code, message, retryable, reason, causes }
+        let ErrorInfo { code, message, retryable, reason, cycle, causes } = error;
+        Self { code, message, retryable, reason, cycle, causes }
     }
 }
 

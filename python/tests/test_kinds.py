@@ -190,3 +190,26 @@ def test_a_tenure_ended_from_outside(client: leasehold.Client) -> None:
     assert asyncio.run(client.evict_async("a", why="a test")) is None
     with pytest.raises(TypeError):
         client.evict("a", why=None)  # type: ignore[arg-type]
+
+
+def test_a_deadlock_names_its_cycle(client: leasehold.Client) -> None:
+    one, two = client.owner(), client.owner()
+    first, second = client.lock("a", owner=one).acquire(), client.lock("b", owner=two).acquire()
+    granted = threading.Event()
+
+    def wait() -> None:
+        with client.lock("b", owner=one, note="the first"):
+            granted.set()
+
+    thread = threading.Thread(target=wait)
+    thread.start()
+    queued(client, "b")
+    with pytest.raises(leasehold.Deadlock) as raised:
+        client.lock("a", owner=two).acquire()
+    own, other = raised.value.cycle
+    assert 'waits for lock "a", held by python process' in own
+    assert '(the first) waits for lock "b"' in other
+    second.release()
+    thread.join(PATIENCE)
+    assert granted.is_set()
+    first.release()

@@ -168,7 +168,7 @@ impl World {
 
     /// Polls `future` once, then lets the background tasks run at this instant. For a future that
     /// is to be dropped between two polls.
-    pub fn poll_once<T>(&self, future: Pin<&mut impl Future<Output = T>>) -> Poll<T> {
+    pub fn poll_once<T>(&self, future: Pin<&mut (impl Future<Output = T> + ?Sized)>) -> Poll<T> {
         let waker = self.waker(MAIN);
         let polled = future.poll(&mut Context::from_waker(&waker));
         self.settle();

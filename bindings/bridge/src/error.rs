@@ -13,6 +13,8 @@ pub struct ErrorInfo {
     pub retryable: bool,
     /// Why the lease was lost, if that is what the error says.
     pub reason: Option<&'static str>,
+    /// Of a deadlock each wait in it, the caller's own first.
+    pub cycle: Vec<String>,
     /// The causes, nearest first.
     pub causes: Vec<String>,
 }
@@ -24,6 +26,7 @@ impl From<&Error> for ErrorInfo {
             message: error.message().to_owned(),
             retryable: error.kind().retryable(),
             reason: error.lost_reason().map(LostReason::code),
+            cycle: error.cycle().to_vec(),
             causes: error.causes(),
         }
     }

@@ -74,6 +74,20 @@ impl Lock {
         self
     }
 
+    /// Larger goes first in the queue; equal is by arrival. Of the waits in a deadlock the one with the
+    /// smallest is ended. Default 0.
+    pub fn priority(mut self, priority: i32) -> Self {
+        self.options.priority = priority;
+        self
+    }
+
+    /// The longest queue to join: behind more waiters the attempt is refused at once with
+    /// [`QueueFull`](ErrorKind::QueueFull). Default 10,000.
+    pub fn max_queue(mut self, waiters: u32) -> Self {
+        self.options.max_queue = waiters;
+        self
+    }
+
     /// Free text for people who look at the lock, at most 256 bytes.
     pub fn note(mut self, note: impl Into<String>) -> Self {
         self.options.note = note.into();

@@ -11,7 +11,7 @@
 use std::fmt;
 use std::sync::Weak;
 
-use super::extras::{Cells, Limiter};
+use super::extras::{Cells, Limiter, WaitsFor};
 use super::{
     Answer, Ask, Cancel, Evict, Evicted, Hold, How, Kind, LockView, Query, Released, Renewal,
 };
@@ -46,6 +46,11 @@ pub trait Store: MaybeSend + MaybeSync {
 
     /// Ends a tenure from outside. The holder is told `revoked` at its next renewal.
     fn evict<'a>(&'a self, name: &'a Name, why: &'a Evict) -> BoxFuture<'a, Result<Evicted>>;
+
+    /// Who waits for whom, where the store keeps it; without it no deadlock is found.
+    fn waits_for(&self) -> Option<&dyn WaitsFor> {
+        None
+    }
 
     /// Small fenced values, where the store has them.
     fn cells(&self) -> Option<&dyn Cells> {

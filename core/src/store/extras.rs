@@ -1,11 +1,40 @@
-//! The two side contracts that later parts stand on: small fenced values, and admission counters.
-//! They belong to the contract from the first day so that a store's layout leaves room for them;
-//! a store without them answers none.
+//! The side contracts that later parts stand on: who waits for whom, small fenced values, and
+//! admission counters. They belong to the contract from the first day so that a store's layout leaves
+//! room for them; a store without them answers none.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use crate::sys::{BoxFuture, MaybeSend, MaybeSync};
-use crate::{Name, Result};
+use super::{HolderView, Kind};
+use crate::sys::{BoxFuture, MaybeSend, MaybeSync, Token};
+use crate::{Name, Owner, Profile, Result};
+
+/// One wait of an owner, and who keeps it waiting: its edges in the graph of who waits for whom.
+///
+/// A wait is one stay in a queue and a tenure is contiguous, so an attempt and a fence that are found
+/// together twice were there together all the time between.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Wanting {
+    /// The lock.
+    pub name: Name,
+    /// The attempt that waits.
+    pub attempt: Token,
+    /// How it wants to hold the lock.
+    pub kind: Kind,
+    /// Larger goes first.
+    pub priority: i32,
+    /// The waiter.
+    pub profile: Arc<Profile>,
+    /// Who holds the lock, at most 100 of them.
+    pub holders: Vec<HolderView>,
+}
+
+/// Who waits for whom, for the search for deadlocks.
+pub trait WaitsFor: MaybeSend + MaybeSync {
+    /// What `owner` waits for: its waiters that are alive, and who holds each lock they wait for.
+    /// Each lock is seen at one instant, several may be seen at different ones.
+    fn wants(&self, owner: Owner) -> BoxFuture<'_, Result<Vec<Wanting>>>;
+}
 
 /// A small value with the version to compare it by.
 #[derive(Clone, PartialEq, Eq, Debug)]

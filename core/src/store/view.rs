@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::Kind;
+use super::{Kind, Wanting};
 use crate::lock::{Tenure, Waiter};
 use crate::sys::BootTime;
-use crate::{Name, Profile};
+use crate::{Name, Owner, Profile};
 
 /// How many holders and how many waiters of a lock an inspection lists.
 pub const SHOWN: usize = 100;
@@ -57,6 +57,8 @@ pub struct HolderView {
     pub stored: Duration,
     /// Granted by hand-off and not yet confirmed by the holder.
     pub claimed: bool,
+    /// Its identity for re-entry and deadlock detection, if it gave one.
+    pub owner: Option<Owner>,
     /// Who it is.
     pub profile: Arc<Profile>,
 }
@@ -116,6 +118,26 @@ impl LockView {
     }
 }
 
+impl Wanting {
+    /// What `waiter` of lock `name` waits for, which these hold.
+    #[must_use]
+    pub fn of<'t>(
+        name: &Name,
+        waiter: &Waiter,
+        tenures: impl IntoIterator<Item = &'t Tenure>,
+        now: BootTime,
+    ) -> Self {
+        Self {
+            name: name.clone(),
+            attempt: waiter.token,
+            kind: waiter.kind,
+            priority: waiter.priority,
+            profile: Arc::clone(&waiter.profile),
+            holders: tenures.into_iter().take(SHOWN).map(|it| HolderView::of(it, now)).collect(),
+        }
+    }
+}
+
 impl HolderView {
     /// `tenure` as seen at `now`.
     #[must_use]
@@ -126,6 +148,7 @@ impl HolderView {
             told: tenure.told.since(now),
             stored: tenure.until.since(now),
             claimed: tenure.claimed,
+            owner: tenure.owner,
             profile: Arc::clone(&tenure.profile),
         }
     }

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::cycle;
 use super::desk::{Desk, Outcome, SILENCE, settle, shut_down};
 use super::reentry::Entered;
 use crate::options::{CLAIM, LockOptions, Patience, REQUEST_TIMEOUT, TOMBSTONE, grace};
@@ -188,11 +189,19 @@ impl Attempt {
             (Some(Answer::Busy { .. }), None) => Ok(None),
             (Some(Answer::Queued { first, look_again_in, .. }), Some(outcome)) => {
                 self.desk.queued(&ask.token, look_again_in, first);
-                match within(sys, give_up, outcome).await {
-                    Some(Ok(outcome)) => Ok(Some(outcome)),
-                    Some(Err(_)) => {
+                let waited = match ask.owner {
+                    None => within(sys, give_up, outcome).await.map(Ok),
+                    Some(owner) => {
+                        let cycle = Box::pin(cycle::closed(&self.desk, owner, ask.token));
+                        within(sys, give_up, cycle::unless(outcome, cycle)).await
+                    }
+                };
+                match waited {
+                    Some(Ok(Ok(outcome))) => Ok(Some(outcome)),
+                    Some(Ok(Err(_))) => {
                         Err(Error::new(ErrorKind::ShutDown, "the client was shut down"))
                     }
+                    Some(Err(cycle)) => Err(Error::deadlock(&ask.name, cycle)),
                     None => Err(waited_out(&ask.name)),
                 }
             }

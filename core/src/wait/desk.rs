@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use tokio::sync::{Notify, oneshot};
 
+use super::cycle::{Deadlocks, Searches};
 use super::reentry::Reentry;
 use crate::options::{HEARTBEAT, REQUEST_TIMEOUT};
 use crate::runtime::within;
@@ -41,6 +42,7 @@ pub(crate) struct Desk {
     sys: Sys,
     store: Arc<dyn Store>,
     pub(super) reentry: Reentry,
+    pub(super) searches: Searches,
     state: Mutex<State>,
     wake: Notify,
 }
@@ -75,8 +77,17 @@ struct Entry {
 
 impl Desk {
     pub(crate) fn new(sys: Sys, store: Arc<dyn Store>) -> Self {
-        let (reentry, state, wake) = (Reentry::default(), Mutex::default(), Notify::new());
-        Self { sys, store, reentry, state, wake }
+        let (reentry, searches) = (Reentry::default(), Searches::default());
+        Self { sys, store, reentry, searches, state: Mutex::default(), wake: Notify::new() }
+    }
+
+    pub(crate) fn sys(&self) -> &Sys {
+        &self.sys
+    }
+
+    /// What the searches for deadlocks of this client's waits came to.
+    pub(crate) fn deadlocks(&self) -> Deadlocks {
+        self.searches.sum()
     }
 
     pub(crate) fn store(&self) -> &Arc<dyn Store> {
@@ -283,10 +294,7 @@ pub(crate) fn settle(ask: &Ask, sent: BootTime, answer: Answer) -> Outcome {
             let asked = ask.kind;
             Error::invalid(format!("lock {name} is in use as {used} and was asked for as {asked}"))
         }
-        Answer::Deadlock { cycle } => Error::new(
-            ErrorKind::Deadlock,
-            format!("waiting for lock {name} would never end: {}", cycle.join(" → ")),
-        ),
+        Answer::Deadlock { cycle } => Error::deadlock(name, cycle),
     })
 }
 

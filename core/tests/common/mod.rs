@@ -78,3 +78,13 @@ pub fn eventually(what: &str, done: impl Fn() -> bool) {
         std::thread::sleep(Duration::from_millis(5));
     }
 }
+
+/// The seed of a random test: printed, and taken from the environment where it is given.
+#[allow(clippy::disallowed_methods, reason = "the wall clock is a good seed")]
+pub fn seed() -> u64 {
+    let given = std::env::var("LEASEHOLD_SEED").ok().and_then(|text| text.parse().ok());
+    let clock = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    let seed = given.unwrap_or_else(|| clock.unwrap_or_default().as_nanos() as u64);
+    println!("seed {seed}; play it again with LEASEHOLD_SEED={seed}");
+    seed
+}

@@ -8,6 +8,7 @@
 
 mod answers;
 mod crowds;
+mod cycles;
 mod flushed;
 mod histories;
 mod holding;
@@ -37,6 +38,7 @@ const PARTS: &[(&str, &[Test], &[Flavour])] = &[
     ("flushed", flushed::TESTS, REDIS),
     ("restart", restart::TESTS, BOTH),
     ("crowds", crowds::TESTS, REDIS),
+    ("cycles", cycles::TESTS, BOTH),
     ("histories", histories::TESTS, BOTH),
     ("secrets", secrets::TESTS, REDIS),
     ("rights", rights::TESTS, BOTH),

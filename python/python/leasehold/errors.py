@@ -65,6 +65,8 @@ class Deadlock(LockError):
     """Waiting would never end: release what you hold before you try again."""
 
     code = "DEADLOCK"
+    #: Each wait in the cycle, one line each: who waits for what, held by whom. Your own first.
+    cycle: tuple[str, ...] = ()
 
 
 class LockLost(LockError):
@@ -132,6 +134,8 @@ def from_failure(failure: Failure, name: str | None = None) -> LockError:
     error = BY_CODE.get(failure.code, InternalError)(failure.message)
     error.retryable = failure.retryable
     error.name = name
+    if isinstance(error, Deadlock):
+        error.cycle = tuple(failure.cycle)
     if failure.reason is not None:
         error.reason = LostReason(failure.reason)
     above: BaseException = error

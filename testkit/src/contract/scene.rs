@@ -8,10 +8,10 @@ use std::time::Duration;
 
 use leasehold::store::{
     Answer, Ask, Cancel, Capabilities, Evict, Evicted, Hold, How, Kind, LockView, Query, Released,
-    Renewal, Store, Wait,
+    Renewal, Store, Wait, Wanting,
 };
 use leasehold::sys::Token;
-use leasehold::{Name, Profile, Result};
+use leasehold::{Name, Owner, Profile, Result};
 
 use super::{Inbox, Rig, Seat};
 
@@ -184,6 +184,13 @@ impl<'r> Scene<'r> {
         let view = only(done(self.drive(self.store(Seat::Second).inspect(&query))));
         assert_eq!(view.name, named(name), "the view is of the lock that was asked for");
         view
+    }
+
+    /// What `owner` waits for.
+    pub fn wants(&self, owner: Option<Owner>) -> Vec<Wanting> {
+        let store = self.store(Seat::Second);
+        let graph = store.waits_for().expect("the store knows who waits for whom");
+        done(self.drive(graph.wants(owner.expect("an owner"))))
     }
 
     /// Fence of the holder of `name`, if it is held.

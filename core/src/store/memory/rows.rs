@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::Bound;
 
 use crate::lock::{Book, Head, Rows, Sum, Tenure, Tomb, Waiter};
-use crate::store::Kind;
+use crate::store::{Kind, Wanting};
 use crate::sys::{BootTime, Token};
-use crate::{Error, Name, Result};
+use crate::{Error, Name, Owner, Result};
 
 /// Where a waiter stands: readers last, larger priority first, then arrival.
 type Place = (bool, i64, u64);
@@ -18,6 +18,8 @@ pub struct Locks {
     locks: BTreeMap<Name, Lock>,
     tombs: HashMap<Token, (Tomb, BootTime)>,
     tomb_ends: BTreeSet<(BootTime, Token)>,
+    /// The waiters that have an owner.
+    owned: HashMap<Owner, HashMap<Token, Name>>,
     last_fence: u64,
     last_seq: u64,
 }
@@ -65,6 +67,19 @@ impl Locks {
                 lock.queue.values().filter(|waiter| waiter.alive_until > now).collect(),
             ),
         }
+    }
+
+    /// What the live waiters of `owner` wait for.
+    #[must_use]
+    pub fn wants(&self, owner: Owner, now: BootTime) -> Vec<Wanting> {
+        let own = self.owned.get(&owner).into_iter().flatten();
+        own.filter_map(|(token, name)| {
+            let lock = self.locks.get(name)?;
+            let waiter = lock.queue.get(lock.places.get(token)?)?;
+            let holders = lock.tenures().filter(|tenure| tenure.until > now);
+            (waiter.alive_until > now).then(|| Wanting::of(name, waiter, holders, now))
+        })
+        .collect()
     }
 
     /// Rows of locks and their holders, queue entries and tombstones that are kept: what a leak would
@@ -232,13 +247,24 @@ impl Rows for LockRows<'_> {
             lock.queue.remove(&old);
         }
         lock.queue.insert(place(waiter), waiter.clone());
+        if let Some(owner) = waiter.owner {
+            let own = self.locks.owned.entry(owner).or_default();
+            own.insert(waiter.token, self.name.clone());
+        }
         Ok(())
     }
 
     fn remove_waiter(&mut self, token: &Token) -> Result<bool> {
         let Some(lock) = self.locks.locks.get_mut(self.name) else { return Ok(false) };
         let Some(place) = lock.places.remove(token) else { return Ok(false) };
-        lock.queue.remove(&place);
+        let owner = lock.queue.remove(&place).and_then(|waiter| waiter.owner);
+        if let Some((owner, own)) = owner.and_then(|it| Some((it, self.locks.owned.get_mut(&it)?)))
+        {
+            own.remove(token);
+            if own.is_empty() {
+                self.locks.owned.remove(&owner);
+            }
+        }
         self.sweep();
         Ok(true)
     }

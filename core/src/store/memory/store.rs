@@ -8,10 +8,10 @@ use super::rows::Locks;
 use crate::lock::{self, Book, Event, HandOff};
 use crate::store::{
     Answer, Ask, Cancel, Capabilities, Evict, Evicted, FenceSource, Grant, Hold, How, Kinds,
-    LockView, Pushed, Query, Released, Renewal, Store, Survives, TtlScope,
+    LockView, Pushed, Query, Released, Renewal, Store, Survives, TtlScope, WaitsFor, Wanting,
 };
 use crate::sys::{BoxFuture, Clock};
-use crate::{Name, Result};
+use crate::{Name, Owner, Result};
 
 /// What all clients of one memory store share.
 #[derive(Default)]
@@ -160,12 +160,22 @@ impl Store for MemoryStore {
             .step(|locks, at, hand_offs| lock::evict(&mut locks.rows(name), why, at, hand_offs)))
     }
 
+    fn waits_for(&self) -> Option<&dyn WaitsFor> {
+        Some(self)
+    }
+
     fn subscribe(&self, to: Weak<dyn Pushed>) {
         self.shared.state().listeners.insert(self.channel, to);
     }
 
     fn ping(&self) -> BoxFuture<'_, Result<()>> {
         now(Ok(()))
+    }
+}
+
+impl WaitsFor for MemoryStore {
+    fn wants(&self, owner: Owner) -> BoxFuture<'_, Result<Vec<Wanting>>> {
+        now(self.step(|locks, at, _| Ok(locks.wants(owner, at.now))))
     }
 }
 

@@ -8,7 +8,7 @@
 
 use std::sync::OnceLock;
 
-use crate::Name;
+use crate::{Name, Owner};
 
 use super::dialect::{Dialect, Layout};
 use super::resp;
@@ -93,6 +93,14 @@ impl Places {
         for before in &self.more {
             resp::joined(out, &[before, name]);
         }
+    }
+
+    /// The key of what `owner` waits for. Of its own slot: it names locks of all slots.
+    pub(super) fn of_owner(&self, owner: Owner) -> Vec<u8> {
+        let owner = format!("{:032x}", owner.number());
+        // As the queues, so that an owner's waits in other layouts are not among them.
+        let letter = &self.beside[2][1..];
+        [b"leasehold:o", letter, owner.as_bytes(), b":", &self.prefix].concat()
     }
 
     /// The lock's name, from that of its state.

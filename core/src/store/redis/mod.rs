@@ -15,6 +15,7 @@ mod session;
 mod store;
 #[cfg(feature = "redis")]
 mod tcp;
+mod wants;
 mod words;
 
 pub use address::RedisUrl;

@@ -37,6 +37,8 @@ pub(super) struct Scripts {
     pub(super) release: Arc<Script>,
     pub(super) evict: Arc<Script>,
     pub(super) inspect: Arc<Script>,
+    /// Notes what an owner waits for.
+    pub(super) wants: Arc<Script>,
 }
 
 /// The keys and arguments of a call.
@@ -101,6 +103,7 @@ impl Scripts {
             ),
             evict: of_one(include_str!("lua/evict.lua")),
             inspect: of_one(include_str!("lua/inspect.lua")),
+            wants: Arc::new(Script::new(&include_str!("lua/wants.lua").replace(CLOCK, clock), 1)),
         }
     }
 }
@@ -256,7 +259,7 @@ mod tests {
     fn every_clock_of_a_script_can_be_replaced() {
         for second in [None, Some(Dialect::Redisson)] {
             let scripts = Scripts::with_clock(Dialect::Pottery, second, "fake()");
-            for script in [&scripts.acquire, &scripts.renew, &scripts.release, &scripts.evict] {
+            for script in [&scripts.acquire, &scripts.renew, &scripts.release, &scripts.wants] {
                 assert!(!script.body.contains("TIME") && script.body.contains("fake()"));
             }
         }

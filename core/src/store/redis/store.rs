@@ -11,18 +11,19 @@ use super::pushes::{Heard, Pushes};
 use super::resp::{self, Value};
 use super::script::{ASKS, Call, Script, Scripts, waiters_of_both};
 use super::session::{Session, refused};
+use super::wants::together;
 use super::words::{
     answer, broken, each, hex, hex_bytes, millis, odd, read, released, renewal, view, write_ask,
 };
 use crate::store::{
     Answer, Ask, Cancel, Capabilities, Evict, Evicted, FenceSource, Hold, How, Kind, Kinds,
-    LockView, Pushed, Query, Released, Renewal, SHOWN, Store, Survives, TtlScope,
+    LockView, Pushed, Query, Released, Renewal, SHOWN, Store, Survives, TtlScope, WaitsFor,
 };
 use crate::sys::{BoxFuture, Sys};
 use crate::{Name, Result};
 
 /// Locks in one script call: a server has one thread, and others wait for it.
-const BATCH: usize = 100;
+pub(super) const BATCH: usize = 100;
 /// How often the first in line looks at a lock that another library holds: it won't tell us of its
 /// release, and its own waiters look this often or oftener.
 const GLANCE: Duration = Duration::from_millis(100);
@@ -69,11 +70,11 @@ impl Default for Settings {
 /// One client's access to the locks of one server. Nothing is opened before the first request.
 pub struct RedisStore {
     sys: Sys,
-    places: Places,
-    scripts: Arc<Scripts>,
+    pub(super) places: Places,
+    pub(super) scripts: Arc<Scripts>,
     channel: String,
     ear: Arc<Pushes>,
-    requests: Session,
+    pub(super) requests: Session,
     renewals: Session,
     capabilities: Capabilities,
 }
@@ -127,7 +128,7 @@ impl RedisStore {
 
     /// Calls `script`, which the server may not know yet. With `again`, once more where the
     /// connection was lost: only for a step that a late first copy can't undo.
-    async fn call(
+    pub(super) async fn call(
         &self,
         session: &Session,
         script: &Arc<Script>,
@@ -153,7 +154,7 @@ impl RedisStore {
     }
 
     /// A call about the locks of `names`, `count` of them.
-    fn about<'n>(&self, names: impl Iterator<Item = &'n Name>, count: usize) -> Call {
+    pub(super) fn about<'n>(&self, names: impl Iterator<Item = &'n Name>, count: usize) -> Call {
         Call::new(count * self.places.each(), |keys| {
             for name in names {
                 self.places.write(keys, name);
@@ -174,7 +175,11 @@ impl RedisStore {
         };
         let alone = asks.iter().all(|ask| ask.kind == Kind::Exclusive);
         let script = if alone { &self.scripts.acquire } else { &self.scripts.acquire_any };
-        let value = self.call(&self.requests, script, &call, false).await?;
+        let acquire = self.call(&self.requests, script, &call, false);
+        let value = match self.note_wants(asks) {
+            None => acquire.await?,
+            Some(noted) => together(noted, acquire).await?,
+        };
         let glance = || self.sys.jitter(GLANCE);
         let answers = each(&value, asks, |ask, value| answer(ask, value, glance))?;
         if answers.iter().any(|answer| matches!(answer, Answer::Queued { .. })) {
@@ -332,6 +337,10 @@ impl Store for RedisStore {
         })
     }
 
+    fn waits_for(&self) -> Option<&dyn WaitsFor> {
+        Some(self)
+    }
+
     fn subscribe(&self, to: Weak<dyn Pushed>) {
         // Once per store, by the contract.
         let _ = self.ear.to.set(to);
@@ -356,7 +365,7 @@ impl Drop for RedisStore {
 }
 
 /// Runs `parts` together and joins their answers; they share the connection and the round trip.
-fn all<F, T>(parts: impl Iterator<Item = F>) -> impl Future<Output = Result<Vec<T>>>
+pub(super) fn all<F, T>(parts: impl Iterator<Item = F>) -> impl Future<Output = Result<Vec<T>>>
 where
     F: Future<Output = Result<Vec<T>>>,
 {

@@ -7,10 +7,10 @@ use super::resp::Value;
 use super::script::Call;
 use super::session::refused;
 use crate::store::{
-    Answer, Ask, Hold, HolderView, Holding, Kind, LockView, Released, Renewal, WaiterView,
+    Answer, Ask, Hold, HolderView, Holding, Kind, LockView, Released, Renewal, WaiterView, Wanting,
 };
 use crate::sys::Token;
-use crate::{Error, ErrorKind, LostReason, Name, Profile, Result};
+use crate::{Error, ErrorKind, LostReason, Name, Owner, Profile, Result};
 
 /// `glance` says when to look again at the lock of another library.
 pub(super) fn answer(ask: &Ask, value: &Value, glance: impl Fn() -> Duration) -> Option<Answer> {
@@ -81,8 +81,8 @@ pub(super) fn view(name: &Name, value: &Value) -> Option<LockView> {
         2 => {
             let (kind, fence, profile) = (Kind::Exclusive, 0, foreigner());
             let stored = span(second.int()?).unwrap_or(Duration::MAX);
-            let told = stored;
-            (1, vec![HolderView { kind, fence, told, stored, claimed: false, profile }])
+            let (told, claimed, owner) = (stored, false, None);
+            (1, vec![HolderView { kind, fence, told, stored, claimed, owner, profile }])
         }
         3 => {
             let several = second.list()?.iter().map(|one| {
@@ -108,13 +108,36 @@ pub(super) fn view(name: &Name, value: &Value) -> Option<LockView> {
     })
 }
 
+/// The attempt and the lock that a note of lua/wants.lua names.
+pub(super) fn noted(value: &Value) -> Option<(Token, Name)> {
+    let (token, name) = value.text()?.split_at_checked(32)?;
+    let token = u128::from_str_radix(std::str::from_utf8(token).ok()?, 16).ok()?;
+    let name = std::str::from_utf8(name.strip_prefix(b" ")?).ok()?;
+    Some((Token::from_bytes(token.to_be_bytes()), Name::new(name).ok()?))
+}
+
+/// A lock as `view`, and what is known of the waiter that was looked for: none where it waits no more.
+pub(super) fn wanting(attempt: Token, name: &Name, value: &Value) -> Option<Option<Wanting>> {
+    let [seen, rank, profile] = value.list()? else { return None };
+    let view = view(name, seen)?;
+    let rank = rank.text()?;
+    if rank.is_empty() {
+        return Some(None);
+    }
+    let (kind, profile) = tagged(profile);
+    let (name, priority) = (view.name, priority_of(rank)?);
+    let holders = view.holder.into_iter().chain(view.others).collect();
+    Some(Some(Wanting { name, attempt, kind, priority, profile, holders }))
+}
+
 /// "fence, left, grace, claimed, profile".
 fn holder([fence, left, grace, claimed, profile]: [&Value; 5]) -> Option<HolderView> {
     let stored = span(left.int()?).unwrap_or(Duration::MAX);
     let grace = Duration::from_millis(u64::try_from(grace.int()?).ok()?);
     let (fence, claimed) = (u64::try_from(fence.int()?).ok()?, claimed.int()? == 1);
+    let (told, owner) = (stored.saturating_sub(grace), owner_of(profile));
     let (kind, profile) = tagged(profile);
-    Some(HolderView { kind, fence, told: stored.saturating_sub(grace), stored, claimed, profile })
+    Some(HolderView { kind, fence, told, stored, claimed, owner, profile })
 }
 
 /// One answer for each question.
@@ -143,7 +166,13 @@ pub(super) fn write_ask(call: &mut Call, ask: &Ask, channel: &str) {
     const KEEP: u64 = 3_600_000;
     let (span, grace) = (millis(ask.ttl + ask.grace).max(2), millis(ask.grace));
     // A profile is strings and numbers: it can't fail to be JSON.
-    let profile = serde_json::to_string(&*ask.profile).unwrap_or_default();
+    let mut profile = serde_json::to_string(&*ask.profile).unwrap_or_default();
+    if let Some(owner) = ask.owner
+        && profile.pop().is_some()
+    {
+        // One member more: who reads only the profile passes it over.
+        profile.push_str(&format!(",\"owner\":\"{:032x}\"}}", owner.number()));
+    }
     let token = hex_bytes(&ask.token);
     let tag = match ask.kind {
         Kind::Exclusive => String::new(),
@@ -162,15 +191,32 @@ pub(super) fn write_ask(call: &mut Call, ask: &Ask, channel: &str) {
         return;
     };
     let (alive, claim, limit) = (millis(wait.alive_for), millis(wait.claim), wait.max_queue);
-    let rank = i64::from(i32::MAX) - i64::from(wait.priority);
-    let mut rank = format!("{rank:010}").into_bytes();
-    if ask.kind == Kind::Shared {
-        // Readers stand behind all others.
-        rank[0] += b'A' - b'0';
-    }
+    let rank = rank_of(ask.kind, wait.priority);
     let numbers = format!("{alive} {claim} {limit} ");
     call.joined(&[numbers.as_bytes(), &rank, b" ", channel.as_bytes()]);
 }
+
+/// How the place in the queue begins: sorts by who goes first.
+fn rank_of(kind: Kind, priority: i32) -> Vec<u8> {
+    let rank = i64::from(i32::MAX) - i64::from(priority);
+    let mut rank = format!("{rank:010}").into_bytes();
+    if kind == Kind::Shared {
+        // Readers stand behind all others.
+        rank[0] += READERS;
+    }
+    rank
+}
+
+fn priority_of(rank: &[u8]) -> Option<i32> {
+    let mut rank = rank.to_vec();
+    if rank.first()? >= &b'A' {
+        rank[0] -= READERS;
+    }
+    let rank: i64 = std::str::from_utf8(&rank).ok()?.parse().ok()?;
+    i32::try_from(i64::from(i32::MAX) - rank).ok()
+}
+
+const READERS: u8 = b'A' - b'0';
 
 /// An answer that no script of ours gives.
 pub(super) fn odd(what: &str, value: &Value) -> Error {
@@ -203,6 +249,18 @@ fn tagged(value: &Value) -> (Kind, Arc<Profile>) {
         None => (Kind::Exclusive, text),
     };
     (kind, Arc::new(serde_json::from_slice(profile).unwrap_or_default()))
+}
+
+/// The owner beside a profile.
+fn owner_of(value: &Value) -> Option<Owner> {
+    #[derive(serde::Deserialize)]
+    struct Owned {
+        owner: String,
+    }
+    let text = value.text()?;
+    let begin = text.iter().position(|byte| *byte == b'{')?;
+    let Owned { owner } = serde_json::from_slice(&text[begin..]).ok()?;
+    u128::from_str_radix(&owner, 16).ok().map(Owner::from_number)
 }
 
 fn kind_of(tag: &[u8]) -> Option<Kind> {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use crate::lock::{Book, Head, Rows, Sum, Tenure, Tomb, Waiter};
-use crate::store::Kind;
+use crate::store::{Kind, SHOWN, Wanting};
 use crate::sys::{BootTime, Token};
 use crate::{Error, Name, Owner, Profile};
 
@@ -92,6 +92,25 @@ impl SqlBook<'_> {
             .prepare_cached("SELECT count(*) FROM waiting WHERE name = ?1 AND alive_until > ?2")?
             .query_row(params![bytes, stamp(now)], |row| row.get(0))?;
         Ok((waiters, count.unsigned_abs()))
+    }
+
+    /// What the live waiters of `owner` wait for.
+    pub(super) fn wants(&self, owner: Owner, now: BootTime) -> Result<Vec<Wanting>> {
+        let mut statement = self.0.prepare_cached(
+            "SELECT token, kind, count, capacity, rank, seq, alive_until, claim, channel, owner,
+                    profile, name
+               FROM waiting WHERE owner = ?1 AND alive_until > ?2",
+        )?;
+        let found = statement.query_map(params![owner_bytes(Some(owner)), stamp(now)], |row| {
+            Ok((waiter_of(row)?, row.get::<_, Vec<u8>>(11)?))
+        })?;
+        let waiters = found.collect::<rusqlite::Result<Vec<_>>>()?;
+        let wants = waiters.into_iter().map(|(waiter, name)| {
+            let name = Name::new(String::from_utf8_lossy(&name))?;
+            let (tenures, _) = self.tenures(&name, SHOWN, now)?;
+            Ok(Wanting::of(&name, &waiter, &tenures, now))
+        });
+        wants.collect()
     }
 
     /// The live tenures of `name`, at most `limit`; and how many there are.

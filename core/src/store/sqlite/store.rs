@@ -14,10 +14,11 @@ use super::worker::Worker;
 use crate::lock::{self, Book, Event, HandOff};
 use crate::store::{
     Answer, Ask, Cancel, Capabilities, Evict, Evicted, FenceSource, Grant, Hold, How, Kind, Kinds,
-    LockView, Pushed, Query, Released, Renewal, SHOWN, Store, Survives, TtlScope,
+    LockView, Pushed, Query, Released, Renewal, SHOWN, Store, Survives, TtlScope, WaitsFor,
+    Wanting,
 };
 use crate::sys::{BoxFuture, Sys};
-use crate::{Error, ErrorKind, LostReason, Name, Result};
+use crate::{Error, ErrorKind, LostReason, Name, Owner, Result};
 
 /// One client's access to the locks of one database file. Nothing is opened before the first
 /// request.
@@ -236,6 +237,10 @@ impl Store for SqliteStore {
         }))
     }
 
+    fn waits_for(&self) -> Option<&dyn WaitsFor> {
+        Some(self)
+    }
+
     fn subscribe(&self, to: Weak<dyn Pushed>) {
         // Once per store, by the contract.
         let _ = self.inner.listener.set(to);
@@ -243,6 +248,12 @@ impl Store for SqliteStore {
 
     fn ping(&self) -> BoxFuture<'_, Result<()>> {
         Box::pin(self.step(|_, _, _| Ok(())))
+    }
+}
+
+impl WaitsFor for SqliteStore {
+    fn wants(&self, owner: Owner) -> BoxFuture<'_, Result<Vec<Wanting>>> {
+        Box::pin(self.step(move |book, at, _| book.wants(owner, at.now)))
     }
 }
 

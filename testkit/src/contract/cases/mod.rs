@@ -14,13 +14,14 @@ mod renew;
 mod scale;
 mod shared;
 mod view;
+mod wants;
 
 use super::Case;
 
 /// Every case, in a fixed order.
 #[must_use]
 pub fn all() -> Vec<&'static Case> {
-    let lists: [&'static [Case]; 14] = [
+    let lists: [&'static [Case]; 15] = [
         grant::CASES,
         queue::CASES,
         cancel::CASES,
@@ -35,6 +36,7 @@ pub fn all() -> Vec<&'static Case> {
         scale::CASES,
         shared::CASES,
         permits::CASES,
+        wants::CASES,
     ];
     lists.into_iter().flatten().collect()
 }

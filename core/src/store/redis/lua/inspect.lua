@@ -1,7 +1,9 @@
--- ARGV: how many waiters to list for each lock.
+-- ARGV: how many waiters to list for each lock; then, if who waits for what is asked, for each lock
+-- the token of a waiter, and no waiters are listed or counted.
 -- Answers for each: {kind, fence, left, grace, claimed, profile, waiting, ms alive, profile, …} with
 -- kind 0 free, 1 ours, 2 another library's; or {3, how many hold it, {{fence, left, grace, claimed,
--- profile}, …}, 0, 0, "", waiting, …}. A profile may have a tag before it: see kinds.lua.
+-- profile}, …}, 0, 0, "", waiting, …}. A profile may have a tag before it: see kinds.lua. With a
+-- waiter: {that, rank, profile}, both empty where it does not wait.
 local function inspect(s)
   local kind, grace, claimed, profile = 0, '0', '0', ''
   local several, all = 0, false
@@ -16,7 +18,7 @@ local function inspect(s)
   end
   local seen, waiting = { kind, s.f, left(s), tonumber(grace), tonumber(claimed), profile, 0 }, 0
   if kind == 3 then seen = { 3, several, all, 0, 0, '', 0 } end
-  for _, entry in ipairs(s.q and call('ZRANGEBYSCORE', s.Q, 0, 0) or {}) do
+  for _, entry in ipairs(s.q and not ARGV[2] and call('ZRANGEBYSCORE', s.Q, 0, 0) or {}) do
     local token = sub(entry, 27)
     local till = tonumber(call('HGET', s.H, 'a' .. token) or 0)
     if till > now then
@@ -33,5 +35,15 @@ local function inspect(s)
 end
 
 local answers = {}
-for index = 1, #KEYS / EACH do answers[index] = inspect(load(index)) end
+for index = 1, #KEYS / EACH do
+  local s = load(index)
+  answers[index] = inspect(s)
+  local token = ARGV[1 + index]
+  if token then
+    local known = s.q and call('HMGET', s.H, 'a' .. token, 'w' .. token) or {}
+    local alive = tonumber(known[1] or 0) > now
+    local rank, profile = string.match(alive and known[2] or '', '^(..........)%S+ %S+ %S+ (.*)$')
+    answers[index] = { answers[index], rank or '', profile or '' }
+  end
+end
 return answers

@@ -11,6 +11,7 @@ public class Details internal constructor(
     internal val cause: Throwable? = null,
     internal val reason: LostReason? = null,
     internal val lock: String? = null,
+    internal val cycle: List<String> = emptyList(),
 )
 
 /** Any error of leasehold. The message names the input or the place that was wrong. */
@@ -54,7 +55,10 @@ public class CancelledException internal constructor(message: String, details: D
 
 /** Waiting would never end: release what you hold before you try again. */
 public class DeadlockException internal constructor(message: String, details: Details) :
-    LockException(message, "DEADLOCK", false, details)
+    LockException(message, "DEADLOCK", false, details) {
+    /** Each wait in the cycle, one line each: who waits for what, held by whom. Your own first. */
+    public val cycle: List<String> = details.cycle
+}
 
 /** The lease ended before its release, for [reason]: stop acting under it. */
 public open class LockLostException internal constructor(
@@ -107,7 +111,7 @@ internal fun fromFailure(failure: Failure, lock: String? = null): LockException 
     val told = failure as Failure.Told
     val cause = told.causes.foldRight(null as Throwable?) { line, below -> NativeCause(line, below) }
     val make = BY_CODE[told.code] ?: ::InternalException
-    return make(told.text, Details(cause, told.reason?.let(LostReason::of), lock))
+    return make(told.text, Details(cause, told.reason?.let(LostReason::of), lock, told.cycle))
 }
 
 /** A wrong input that the core never sees. */
