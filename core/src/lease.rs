@@ -97,6 +97,19 @@ pub enum Release {
     Repeated,
 }
 
+impl Release {
+    /// What the releases of several locks come to: the worst of them, if that is what a caller would
+    /// have to know. A loss first, then what is not answered yet; `Repeated` where all were.
+    #[must_use]
+    pub fn of_all(found: &[Self]) -> Self {
+        let lost = found.iter().find(|it| matches!(it, Self::Lost(_)));
+        let background = || found.iter().find(|it| **it == Self::Background);
+        let released = || found.iter().find(|it| **it == Self::Released);
+        let rest = if found.is_empty() { Self::Released } else { Self::Repeated };
+        *lost.or_else(background).or_else(released).unwrap_or(&rest)
+    }
+}
+
 /// One tenure of a lock. Dropping it gives the lock back in the background.
 ///
 /// The lease is a belief with a deadline: [`is_held`](Self::is_held) compares it with the boot
@@ -334,16 +347,24 @@ impl Lease {
         &self,
         body: impl Future<Output = T>,
     ) -> std::result::Result<T, LostReason> {
-        let (mut body, mut lost) = (pin!(body), pin!(self.lost()));
-        poll_fn(|context| {
-            // The loss first: a body that is done too late was not done under the lock.
-            if let Poll::Ready(reason) = lost.as_mut().poll(context) {
-                return Poll::Ready(Err(reason));
-            }
-            body.as_mut().poll(context).map(Ok)
-        })
-        .await
+        unless_lost(self.lost(), body).await
     }
+}
+
+/// The result of `body`, which is dropped when `lost` comes first.
+pub(crate) async fn unless_lost<T, L>(
+    lost: impl Future<Output = L>,
+    body: impl Future<Output = T>,
+) -> std::result::Result<T, L> {
+    let (mut body, mut lost) = (pin!(body), pin!(lost));
+    poll_fn(|context| {
+        // The loss first: a body that is done too late was not done under the lock.
+        if let Poll::Ready(reason) = lost.as_mut().poll(context) {
+            return Poll::Ready(Err(reason));
+        }
+        body.as_mut().poll(context).map(Ok)
+    })
+    .await
 }
 
 /// A tenure whose release is not answered yet: if nobody waits for that any more, the reaper does.

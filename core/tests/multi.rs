@@ -258,3 +258,50 @@ fn a_shutdown_ends_those_that_wait() {
     assert_eq!(error.kind(), ErrorKind::ShutDown, "{error}");
     assert_eq!(held(&stage), [""; 0]);
 }
+
+#[test]
+fn the_loss_of_one_is_told_once_and_ends_what_needs_them_all() {
+    let stage = Stage::new();
+    let short = stage.client.lock("b").ttl(seconds(1)).fixed_term();
+    let locks = || stage.client.lock_all([stage.client.lock("a"), short.clone()]);
+    let leases = stage.world.run(locks().acquire()).expect("free");
+    let told = Arc::new(AtomicU32::new(0));
+    let count = Arc::clone(&told);
+    leases.on_lost(move |reason| {
+        assert_eq!(reason, LostReason::Expired);
+        count.fetch_add(1, Ordering::SeqCst);
+    });
+    assert_eq!(leases.lost_reason(), None);
+    stage.world.advance(seconds(2));
+    stage.world.settle();
+    assert_eq!(stage.world.run(leases.lost()), (1, LostReason::Expired));
+    assert_eq!(leases.lost_reason(), Some(LostReason::Expired));
+    assert_eq!((leases.is_held(), leases[0].is_held()), (false, true));
+    // What is lost later is no news.
+    stage
+        .world
+        .run(stage.other.evict("a", &Evict { why: "test".to_owned(), fence: None }))
+        .expect("held");
+    stage.world.advance(seconds(11));
+    stage.world.settle();
+    assert!(!leases[0].is_held());
+    assert_eq!(told.load(Ordering::SeqCst), 1);
+    drop(leases);
+    // Beyond what the store keeps.
+    stage.world.advance(seconds(2));
+
+    let mut run = Box::pin(locks().run(async |_| std::future::pending::<()>().await));
+    assert!(stage.world.poll_once(run.as_mut()).is_pending());
+    stage.world.advance(seconds(2));
+    stage.world.settle();
+    let Poll::Ready(Err(error)) = stage.world.poll_once(run.as_mut()) else {
+        panic!("the body is dropped")
+    };
+    assert_eq!((error.kind(), error.lost_reason()), (ErrorKind::Lost, Some(LostReason::Expired)));
+    assert!(error.message().contains("\"b\""), "{error}");
+    drop(run);
+    stage.world.advance(seconds(2));
+    let done = stage.world.run(locks().run(async |leases| leases.len()));
+    assert_eq!(done.expect("held to the end"), 2);
+    assert_eq!(held(&stage), [""; 0]);
+}

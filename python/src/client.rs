@@ -73,6 +73,19 @@ impl Client {
         Attempt::of(py.detach(|| self.0.attempt(&request.0)))
     }
 
+    /// Starts one try to take several locks, all or none.
+    #[pyo3(signature = (requests, wait, try_only))]
+    fn attempt_all(
+        &self,
+        py: Python<'_>,
+        requests: Vec<PyRef<'_, Request>>,
+        wait: Option<f64>,
+        try_only: bool,
+    ) -> Attempt {
+        let requests: Vec<_> = requests.iter().map(|request| request.0.clone()).collect();
+        Attempt::of(py.detach(|| self.0.attempt_all(&requests, wait, try_only)))
+    }
+
     /// The number of a fresh identity.
     fn owner(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
         match py.detach(|| self.0.owner()) {

@@ -43,6 +43,11 @@ impl Held {
         self.0.owner()
     }
 
+    /// A handle for each, of locks that were taken together.
+    fn each(&self) -> Vec<Self> {
+        self.0.each().into_iter().map(Self).collect()
+    }
+
     /// Whether the lock is this tenure's, computed here and now.
     fn is_held(&self) -> bool {
         self.0.is_held()

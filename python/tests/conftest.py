@@ -191,3 +191,16 @@ def run(program: str, *arguments: str, env: dict[str, str] | None = None) -> tup
     """Runs a program to its end: exit code, output, errors."""
     with Child(program, *arguments, env=env) as child:
         return child.finish()
+
+
+@pytest.fixture(params=["memory", "sqlite", "redis"])
+def each_client(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[leasehold.Client]:
+    """A client of each store, also where the rest of the suite is not run on Redis."""
+    if request.param == "redis":
+        redis: Redis = request.getfixturevalue("one_redis")
+        url = f"{redis.direct}?prefix={uuid.uuid4()}:"
+    else:
+        url = "memory://" if request.param == "memory" else f"sqlite://{tmp_path}/locks.db"
+    client = leasehold.connect(url)
+    yield client
+    client.shutdown()

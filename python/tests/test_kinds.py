@@ -6,25 +6,15 @@ from __future__ import annotations
 
 import asyncio
 import threading
-import uuid
-from collections.abc import Iterator
-from pathlib import Path
 
 import leasehold
 import pytest
-from conftest import PATIENCE, Redis, nothing_left, queued
+from conftest import PATIENCE, nothing_left, queued
 
 
-@pytest.fixture(params=["memory", "sqlite", "redis"])
-def client(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[leasehold.Client]:
-    if request.param == "redis":
-        redis: Redis = request.getfixturevalue("one_redis")
-        url = f"{redis.direct}?prefix={uuid.uuid4()}:"
-    else:
-        url = "memory://" if request.param == "memory" else f"sqlite://{tmp_path}/locks.db"
-    client = leasehold.connect(url)
-    yield client
-    client.shutdown()
+@pytest.fixture(name="client")
+def _client(each_client: leasehold.Client) -> leasehold.Client:
+    return each_client
 
 
 def test_readers_in_with(client: leasehold.Client) -> None:

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use leasehold::sys::fork::Inherited;
-use leasehold::{ErrorKind, Lock};
+use leasehold::{ErrorKind, Lock, LockAll};
 
 use crate::{ErrorInfo, Held, Pending};
 
@@ -13,7 +13,7 @@ use crate::{ErrorInfo, Held, Pending};
 pub enum Outcome {
     /// The lock is held.
     Held {
-        /// The tenure's fence.
+        /// The tenure's fence; 0 of several.
         fence: u64,
     },
     /// The wait ran out.
@@ -61,20 +61,36 @@ struct State {
 }
 
 impl Attempt {
-    pub(crate) fn start(lock: Result<Lock, leasehold::Error>, try_only: bool) -> Self {
+    /// A try at one lock.
+    pub(crate) fn start(lock: leasehold::Result<Lock>, try_only: bool) -> Self {
+        Self::of(async move {
+            let lock = lock?;
+            let lease =
+                if try_only { lock.try_acquire().await? } else { Some(lock.acquire().await?) };
+            Ok(lease.map(Held::new))
+        })
+    }
+
+    /// A try at several, all or none.
+    pub(crate) fn start_all(locks: leasehold::Result<LockAll>, try_only: bool) -> Self {
+        Self::of(async move {
+            let locks = locks?;
+            let leases =
+                if try_only { locks.try_acquire().await? } else { Some(locks.acquire().await?) };
+            Ok(leases.map(Held::all))
+        })
+    }
+
+    fn of(work: impl Future<Output = leasehold::Result<Option<Held>>> + Send + 'static) -> Self {
         let (stop, stopped) = stopper();
         let state = Mutex::default();
         let slot = Arc::new(Slot { state, stop: Mutex::new(Some(stop)) });
         let landing = Arc::clone(&slot);
         let done = Pending::start(async move {
-            let work = async {
-                let lock = lock?;
-                if try_only { lock.try_acquire().await } else { lock.acquire().await.map(Some) }
-            };
             Ok(match first(work, stopped).await {
                 None => Outcome::Cancelled,
                 Some(Ok(None)) => Outcome::Busy,
-                Some(Ok(Some(lease))) => landing.land(Held::new(lease)),
+                Some(Ok(Some(held))) => landing.land(held),
                 Some(Err(error)) => match error.kind() {
                     ErrorKind::Timeout => Outcome::TimedOut(error.into()),
                     ErrorKind::Cancelled => Outcome::Cancelled,

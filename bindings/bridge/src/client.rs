@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use leasehold::options::seconds;
 use leasehold::store::{Evict, Evicted, Kind};
-use leasehold::{ClientOptions, Name};
+use leasehold::{ClientOptions, Lock, Name};
 
 use crate::{Attempt, ClientRequest, ErrorInfo, LockInfo, LockRequest, Pending};
 
@@ -36,18 +36,37 @@ impl Client {
     /// Starts one try to take a lock.
     #[must_use]
     pub fn attempt(&self, request: &LockRequest) -> Attempt {
+        Attempt::start(self.lock(request), request.try_only)
+    }
+
+    /// Starts one try to take several locks, all or none; waits at most `wait` seconds for all of them,
+    /// without it for ever, and with `try_only` not at all. What the requests say of that does not count.
+    #[must_use]
+    pub fn attempt_all(
+        &self,
+        requests: &[LockRequest],
+        wait: Option<f64>,
+        try_only: bool,
+    ) -> Attempt {
+        let locks = || {
+            let locks = requests.iter().map(|request| self.lock(request));
+            let all = self.0.lock_all(locks.collect::<leasehold::Result<Vec<_>>>()?);
+            Ok(match wait {
+                Some(wait) => all.wait(seconds("wait", wait)?),
+                None => all,
+            })
+        };
+        Attempt::start_all(locks(), try_only)
+    }
+
+    fn lock(&self, request: &LockRequest) -> leasehold::Result<Lock> {
         let (client, name) = (&self.0, &request.name);
-        let lock = request.options(client.defaults()).map(|options| {
-            let lock = match request.kind {
-                Kind::Exclusive => client.lock(name),
-                Kind::Shared => client.rwlock(name).read(),
-                Kind::Permits { count, capacity } => {
-                    client.semaphore(name, capacity).permits(count)
-                }
-            };
-            lock.options(options)
-        });
-        Attempt::start(lock, request.try_only)
+        let lock = match request.kind {
+            Kind::Exclusive => client.lock(name),
+            Kind::Shared => client.rwlock(name).read(),
+            Kind::Permits { count, capacity } => client.semaphore(name, capacity).permits(count),
+        };
+        Ok(lock.options(request.options(client.defaults())?))
     }
 
     /// A fresh identity for the locks of one unit of work.

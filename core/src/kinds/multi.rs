@@ -1,11 +1,14 @@
 //! Several locks as Rust users see them: taken together, held together, given back together.
 
 use std::ops::Deref;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::Poll;
 use std::time::Duration;
 
-use crate::lease::release_together;
+use crate::lease::{release_together, unless_lost};
 use crate::options::Patience;
-use crate::{Client, Error, ErrorKind, Lease, Lock, Name, Release, Result};
+use crate::sys::MaybeSend;
+use crate::{Client, Error, ErrorKind, Lease, Lock, LostReason, Name, Release, Result};
 
 /// Locks that are taken all or none, from [`Client::lock_all`].
 ///
@@ -77,6 +80,32 @@ impl LockAll {
         self.client.attempt()?.try_each(&requests).await
     }
 
+    /// Runs `body` under all of them and gives them back. When one is lost first, `body` is dropped where
+    /// it awaits and the loss is the error. The result of `body` is never masked.
+    ///
+    /// # Errors
+    /// As [`acquire`](Self::acquire); [`Lost`](ErrorKind::Lost) where a lease was lost.
+    pub async fn run<T>(self, body: impl AsyncFnOnce(&Leases) -> T) -> Result<T> {
+        let leases = self.acquire().await?;
+        let done = unless_lost(leases.lost(), body(&leases)).await;
+        match done {
+            Ok(value) => {
+                leases.release().await;
+                Ok(value)
+            }
+            Err((index, reason)) => Err(Error::lost(leases[index].name(), reason)),
+        }
+    }
+
+    /// [`acquire`](Self::acquire) in this thread, with no runtime of the caller's.
+    ///
+    /// # Errors
+    /// As [`acquire`](Self::acquire).
+    #[cfg(feature = "native")]
+    pub fn acquire_blocking(self) -> Result<Leases> {
+        crate::block_on(self.acquire())
+    }
+
     async fn take(self) -> Result<Option<Leases>> {
         let requests = self.requests()?;
         let leases = self.client.attempt()?.acquire_all(requests, self.wait).await?;
@@ -126,6 +155,58 @@ impl Leases {
         self.0.iter().try_for_each(|lease| lease.check(least))
     }
 
+    /// Why the first of them ended that did, if one ended before its release.
+    #[must_use]
+    pub fn lost_reason(&self) -> Option<LostReason> {
+        self.0.iter().find_map(Lease::lost_reason)
+    }
+
+    /// Completes when one of them is lost, with its place and the reason: what needs them all must stop
+    /// then. Never completes for leases that are all released.
+    pub async fn lost(&self) -> (usize, LostReason) {
+        let mut all: Vec<_> = self.0.iter().map(|lease| Box::pin(lease.lost())).collect();
+        std::future::poll_fn(move |context| {
+            let lost = all.iter_mut().enumerate().find_map(|(index, lost)| {
+                match lost.as_mut().poll(context) {
+                    Poll::Ready(reason) => Some((index, reason)),
+                    Poll::Pending => None,
+                }
+            });
+            lost.map_or(Poll::Pending, Poll::Ready)
+        })
+        .await
+    }
+
+    /// Calls `listener` once when the first of them is lost, on the lease thread: it must not block.
+    pub fn on_lost(&self, listener: impl FnOnce(LostReason) + MaybeSend + 'static) {
+        let listener = Arc::new(Mutex::new(Some(listener)));
+        for lease in &self.0 {
+            let listener = Arc::clone(&listener);
+            lease.on_lost(move |reason| {
+                let taken = listener.lock().unwrap_or_else(PoisonError::into_inner).take();
+                if let Some(listener) = taken {
+                    listener(reason);
+                }
+            });
+        }
+    }
+
+    /// Changes the length of each to `ttl` and renews it now, one after the other.
+    ///
+    /// # Errors
+    /// As [`Lease::extend`], of the first that can't be; those before it are extended.
+    pub async fn extend(&self, ttl: Duration) -> Result<()> {
+        for lease in &self.0 {
+            lease.extend(ttl).await?;
+        }
+        Ok(())
+    }
+
+    /// A sign of life for each of them.
+    pub fn touch(&self) {
+        self.0.iter().for_each(Lease::touch);
+    }
+
     /// Gives all of them back, in one request of the store, and says what became of each. Waits as
     /// [`Lease::release`] does.
     pub async fn release(&self) -> Vec<Release> {
@@ -136,6 +217,12 @@ impl Leases {
     #[must_use]
     pub fn into_vec(self) -> Vec<Lease> {
         self.0
+    }
+}
+
+impl From<Lease> for Leases {
+    fn from(lease: Lease) -> Self {
+        Self(vec![lease])
     }
 }
 

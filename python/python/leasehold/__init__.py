@@ -29,6 +29,7 @@ from leasehold.errors import (
 from leasehold.kinds import RwLock, Semaphore
 from leasehold.lease import Lease, Loss
 from leasehold.lock import Lock, TryLock
+from leasehold.multi import Leases, LockAll, TryLockAll
 from leasehold.plain import (
     HolderInfo,
     Kind,
@@ -49,7 +50,9 @@ __all__ = [
     "InvalidInput",
     "Kind",
     "Lease",
+    "Leases",
     "Lock",
+    "LockAll",
     "LockError",
     "LockInfo",
     "LockLost",
@@ -65,6 +68,7 @@ __all__ = [
     "StoreFailed",
     "StoreUnavailable",
     "TryLock",
+    "TryLockAll",
     "Unsupported",
     "WaiterInfo",
     "connect",

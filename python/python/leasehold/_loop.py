@@ -18,7 +18,7 @@ from leasehold._notice import Notice, Postbox
 from leasehold.errors import LockError
 
 if TYPE_CHECKING:
-    from leasehold.lease import Lease
+    from leasehold.lease import Tenure
 
 
 class _Work(Protocol):
@@ -80,7 +80,7 @@ class Body:
 
     __slots__ = ("_cancelling", "_courier", "_fired", "_held", "_key", "_lease", "task")
 
-    def __init__(self, lease: Lease | None, held: Held | None) -> None:
+    def __init__(self, lease: Tenure | None, held: Held | None) -> None:
         loop = asyncio.get_running_loop()
         self.task = asyncio.current_task(loop)
         self._lease = lease
@@ -113,7 +113,7 @@ class Body:
                 await courier(loop).until(call, loop)
                 result = call.poll()
             if type(result) is not str:
-                result = _calls.value(call, lease.name)
+                result = _calls.value(call, lease._held.name)
         except LockError:
             if kind is None:
                 raise

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, ParamSpec, TypeAlias, TypeVar
 
 from leasehold import _calls, _decorator, _native
 from leasehold._convert import flag, maybe_seconds, owner_number, seconds, text, whole
-from leasehold.errors import from_failure
+from leasehold.errors import InvalidInput, from_failure
 from leasehold.kinds import Asking, RwLock, Semaphore
 from leasehold.lock import Lock, TryLock
+from leasehold.multi import LockAll, TryLockAll
 from leasehold.plain import Duration, HolderInfo, LockInfo, Owner, WaiterInfo
 
 _P = ParamSpec("_P")
@@ -156,6 +157,18 @@ class Client:
         ask = _asking(name, ttl, wait, renew, max_hold, owner, priority, note)
         return Semaphore(self._native, ask, name, capacity)
 
+    def lock_all(self, locks: Iterable[str | Lock], *, wait: Duration | None = None) -> LockAll:
+        """Describes several locks of this client to be taken all or none:
+        ``with client.lock_all(["a", "b"]) as leases``. Each is a name or what ``lock``,
+        ``rwlock(…).read()`` or ``semaphore(…)`` describes, with options of its own; ``wait`` is for
+        all of them, and what they say of it does not count. At most 1,000, each name once."""
+        requests, name = self._several(locks)
+        return LockAll(self._native, requests, name, maybe_seconds("wait", wait))
+
+    def try_lock_all(self, locks: Iterable[str | Lock]) -> TryLockAll:
+        """``lock_all``, taken only if all are free: taking them yields ``None`` otherwise."""
+        return TryLockAll(self._native, *self._several(locks))
+
     def locked(
         self,
         name: str | Callable[..., str],
@@ -258,6 +271,17 @@ class Client:
     async def shutdown_async(self, grace: Duration = 1.0) -> bool:
         """``shutdown`` without blocking the event loop."""
         return await _calls.finish_async(self._native.shutdown(seconds("grace", grace)))
+
+    def _several(self, locks: Iterable[str | Lock]) -> tuple[tuple[_native.Request, ...], str]:
+        if isinstance(locks, str):
+            raise TypeError(f"locks is {locks!r}: a list of names or locks is needed")
+        asked = [self.lock(item) if isinstance(item, str) else item for item in locks]
+        for item in asked:
+            if not isinstance(item, Lock):
+                raise TypeError(f"locks has {item!r}: names and locks can be taken together")
+            if item._client is not self._native:
+                raise InvalidInput(f"lock {item.name!r} is of another client")
+        return tuple(item._request for item in asked), ", ".join(item.name for item in asked)
 
     def _evict(self, name: str, why: str, fence: int | None) -> _native.Call[int]:
         if fence is not None:

@@ -20,15 +20,9 @@ if TYPE_CHECKING:
 _RELEASES = {str(found): found for found in Release}
 
 
-class Lease:
-    """One tenure of one lock, from ``lock.acquire()`` or ``with lock as lease``.
-
-    It is a belief with a deadline: ``is_held()`` compares it with the clock on each call, so it is
-    right at once even after the whole process was paused. What is done under the lock should carry
-    the ``fence`` to where it takes effect.
-
-    A lease that is forgotten is given back when it is collected, with a ``ResourceWarning``.
-    """
+class Tenure:
+    """What one lease and several that were taken together have in common: a belief with a deadline,
+    compared with the clock on each call, and the ways to end it."""
 
     __slots__ = ("__weakref__", "_given_back", "_held", "_losses", "_notices")
 
@@ -37,35 +31,6 @@ class Lease:
         self._given_back = False
         self._notices: list[_notice.Notice] = []
         self._losses: dict[str, Loss] = {}
-
-    @property
-    def name(self) -> str:
-        """The lock's name."""
-        return self._held.name
-
-    @property
-    def fence(self) -> int:
-        """The fencing token: larger than that of every tenure of this lock before, and at most
-        2**53 - 1. It stays this tenure's own for ever. Of a reader it is the ``epoch``, of permits
-        a number of their own: neither is to be written with."""
-        return self._held.fence
-
-    @property
-    def kind(self) -> Kind:
-        """How the lock is held."""
-        return Kind(self._held.kind)
-
-    @property
-    def epoch(self) -> int | None:
-        """What a reader knows of the writers: it came after each whose fence is not larger than
-        this, and before all others. ``None`` for who does not just read."""
-        return self._held.epoch
-
-    @property
-    def owner(self) -> Owner | None:
-        """The identity it was taken with."""
-        number = self._held.owner
-        return None if number is None else Owner(number)
 
     @property
     def remaining(self) -> float:
@@ -94,38 +59,17 @@ class Lease:
         with half of one. Raises ``LockLost`` otherwise, and ``Forked`` in a forked child."""
         failure = self._held.check(seconds("min_remaining", min_remaining))
         if failure is not None:
-            raise from_failure(failure, self.name)
+            raise from_failure(failure, self._held.name)
 
     def extend(self, ttl: Duration) -> None:
         """Changes the lease's length to ``ttl`` and renews it now; also for a fixed term. Raises
         ``LockLost`` where it is over, ``InvalidInput`` for a ttl out of bounds, and as the store
         fails, in which case the lease keeps the time it had."""
-        _calls.finish(self._held.extend(seconds("ttl", ttl)), self.name)
+        _calls.finish(self._held.extend(seconds("ttl", ttl)), self._held.name)
 
     async def extend_async(self, ttl: Duration) -> None:
         """``extend`` without blocking the event loop."""
-        await _calls.finish_async(self._held.extend(seconds("ttl", ttl)), self.name)
-
-    def downgrade(self) -> None:
-        """Has a writer read on, with no other writer in between: it keeps its fence, which is the
-        epoch of those who now read with it. Raises ``InvalidInput`` for permits, and ``LockLost``
-        where the lease is over; where the store fails it is a reader's lease that may keep other
-        readers out until it is released or this is called again."""
-        _calls.finish(self._held.downgrade(), self.name)
-
-    async def downgrade_async(self) -> None:
-        """``downgrade`` without blocking the event loop."""
-        await _calls.finish_async(self._held.downgrade(), self.name)
-
-    def upgrade(self) -> None:
-        """Has the only reader write, with a fence of its own. Raises ``Deadlock`` where others read
-        too: two that waited for each other to leave would wait for ever, so none may. It reads on
-        then, as it does when the store fails."""
-        _calls.finish(self._held.upgrade(), self.name)
-
-    async def upgrade_async(self) -> None:
-        """``upgrade`` without blocking the event loop."""
-        await _calls.finish_async(self._held.upgrade(), self.name)
+        await _calls.finish_async(self._held.extend(seconds("ttl", ttl)), self._held.name)
 
     def touch(self) -> None:
         """A sign of life: ``max_hold`` counts anew from now."""
@@ -135,11 +79,11 @@ class Lease:
         """Gives the lock back and says what became of it. May be called again, and never touches
         another's tenure. Waits for the store at most one second and not beyond the lease's end,
         then goes on in the background."""
-        return _RELEASES[_calls.finish(self._start_release(), self.name)]
+        return _RELEASES[_calls.finish(self._start_release(), self._held.name)]
 
     async def release_async(self) -> Release:
         """``release`` without blocking the event loop. Goes on in the background if cancelled."""
-        return _RELEASES[await _calls.finish_async(self._start_release(), self.name)]
+        return _RELEASES[await _calls.finish_async(self._start_release(), self._held.name)]
 
     def on_lost(self, callback: Callable[[LostReason], object]) -> None:
         """Calls ``callback(reason)`` once if the lease is lost: in the running event loop, if this
@@ -171,16 +115,12 @@ class Lease:
     def _loss(self) -> LockError:
         failure = self._held.loss()
         if failure is None:
-            return LockLost(f"the lease of lock {self.name!r} was lost")
-        return from_failure(failure, self.name)
+            return LockLost(f"the lease of lock {self._held.name!r} was lost")
+        return from_failure(failure, self._held.name)
 
     def _abandon(self) -> None:
         """Gives the lock back with nobody waiting for it."""
         self._start_release()
-
-    def __repr__(self) -> str:
-        state = "held" if self.is_held() else self.lost_reason or "released"
-        return f"<Lease of {self.name!r}, fence {self.fence}, {state}>"
 
     def __del__(self) -> None:
         if getattr(self, "_given_back", True):
@@ -195,6 +135,79 @@ class Lease:
                 stacklevel=1,
                 source=self,
             )
+
+
+class Lease(Tenure):
+    """One tenure of one lock, from ``lock.acquire()`` or ``with lock as lease``.
+
+    It is a belief with a deadline: ``is_held()`` compares it with the clock on each call, so it is
+    right at once even after the whole process was paused. What is done under the lock should carry
+    the ``fence`` to where it takes effect.
+
+    A lease that is forgotten is given back when it is collected, with a ``ResourceWarning``.
+    """
+
+    __slots__ = ("_together",)
+
+    def __init__(self, held: Held, together: Tenure | None = None) -> None:
+        super().__init__(held)
+        # One of several: those keep it until the last of them is gone.
+        self._together = together
+        self._given_back = together is not None
+
+    @property
+    def name(self) -> str:
+        """The lock's name."""
+        return self._held.name
+
+    @property
+    def fence(self) -> int:
+        """The fencing token: larger than that of every tenure of this lock before, and at most
+        2**53 - 1. It stays this tenure's own for ever. Of a reader it is the ``epoch``, of permits
+        a number of their own: neither is to be written with."""
+        return self._held.fence
+
+    @property
+    def kind(self) -> Kind:
+        """How the lock is held."""
+        return Kind(self._held.kind)
+
+    @property
+    def epoch(self) -> int | None:
+        """What a reader knows of the writers: it came after each whose fence is not larger than
+        this, and before all others. ``None`` for who does not just read."""
+        return self._held.epoch
+
+    @property
+    def owner(self) -> Owner | None:
+        """The identity it was taken with."""
+        number = self._held.owner
+        return None if number is None else Owner(number)
+
+    def downgrade(self) -> None:
+        """Has a writer read on, with no other writer in between: it keeps its fence, which is the
+        epoch of those who now read with it. Raises ``InvalidInput`` for permits, and ``LockLost``
+        where the lease is over; where the store fails it is a reader's lease that may keep other
+        readers out until it is released or this is called again."""
+        _calls.finish(self._held.downgrade(), self.name)
+
+    async def downgrade_async(self) -> None:
+        """``downgrade`` without blocking the event loop."""
+        await _calls.finish_async(self._held.downgrade(), self.name)
+
+    def upgrade(self) -> None:
+        """Has the only reader write, with a fence of its own. Raises ``Deadlock`` where others read
+        too: two that waited for each other to leave would wait for ever, so none may. It reads on
+        then, as it does when the store fails."""
+        _calls.finish(self._held.upgrade(), self.name)
+
+    async def upgrade_async(self) -> None:
+        """``upgrade`` without blocking the event loop."""
+        await _calls.finish_async(self._held.upgrade(), self.name)
+
+    def __repr__(self) -> str:
+        state = "held" if self.is_held() else self.lost_reason or "released"
+        return f"<Lease of {self.name!r}, fence {self.fence}, {state}>"
 
 
 class Loss:

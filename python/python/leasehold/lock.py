@@ -17,7 +17,7 @@ from leasehold import _calls, _process
 from leasehold._convert import refuse_on_loop
 from leasehold._native import Attempt, Client, Held, Request, Scope
 from leasehold.errors import LockError
-from leasehold.lease import Lease
+from leasehold.lease import Lease, Tenure
 from leasehold.plain import Release
 
 if TYPE_CHECKING:
@@ -40,20 +40,19 @@ def _loop_side() -> ModuleType:
     return _loop_module
 
 
-class _Takeable(Scope, Generic[_Got]):
-    """What ``Lock`` and ``TryLock`` share; ``_Got`` is what taking it yields."""
+class Takeable(Scope, Generic[_Got]):
+    """What all that can be taken share; ``_Got`` is what taking it yields."""
 
-    __slots__ = ("_bodies", "_client", "_name", "_request")
+    __slots__ = ("_bodies", "_client", "_name")
 
-    def __init__(self, client: Client, request: Request, name: str) -> None:
+    def __init__(self, client: Client, name: str) -> None:
         self._client = client
-        self._request = request
         self._name = name
         self._bodies: list[Body] = []
 
     @property
     def name(self) -> str:
-        """The lock's name."""
+        """The lock's name; of several their names."""
         return self._name
 
     def acquire(self) -> _Got:
@@ -90,7 +89,7 @@ class _Takeable(Scope, Generic[_Got]):
 
     def _leave(
         self,
-        lease: Lease | None,
+        lease: Tenure | None,
         kind: type[BaseException] | None,
         error: BaseException | None,
         trace: TracebackType | None,
@@ -117,7 +116,7 @@ class _Takeable(Scope, Generic[_Got]):
                 held = attempt.poll()
             taken = held if type(held) is Held else _calls.held(attempt, self._name)
             got = self._got(taken)
-            self._bodies.append(loop_side.Body(got if isinstance(got, Lease) else None, taken))
+            self._bodies.append(loop_side.Body(got if isinstance(got, Tenure) else None, taken))
             return got
         except BaseException:
             attempt.cancel()
@@ -135,7 +134,10 @@ class _Takeable(Scope, Generic[_Got]):
     def _start(self) -> Attempt:
         if _process.unprepared:
             _process.prepare()
-        return self._client.attempt(self._request)
+        return self._begin()
+
+    @abstractmethod
+    def _begin(self) -> Attempt: ...
 
     @abstractmethod
     def _got(self, held: Held | None) -> _Got: ...
@@ -144,7 +146,20 @@ class _Takeable(Scope, Generic[_Got]):
         return f"<{type(self).__name__} {self._name!r}>"
 
 
-class Lock(_Takeable[Lease]):
+class _One(Takeable[_Got]):
+    """One lock, by its request."""
+
+    __slots__ = ("_request",)
+
+    def __init__(self, client: Client, request: Request, name: str) -> None:
+        super().__init__(client, name)
+        self._request = request
+
+    def _begin(self) -> Attempt:
+        return self._client.attempt(self._request)
+
+
+class Lock(_One[Lease]):
     """A lock to be taken, from ``client.lock(name, …)``. Taking it yields a ``Lease`` or raises:
     ``LockTimeout`` where the wait ran out, ``InvalidInput`` for a wrong name or option, and as the
     store fails.
@@ -161,7 +176,7 @@ class Lock(_Takeable[Lease]):
         return Lease(held)
 
 
-class TryLock(_Takeable[Lease | None]):
+class TryLock(_One[Lease | None]):
     """A lock to be taken if it is free, from ``client.try_lock(name, …)``. Taking it yields a
     ``Lease``, or ``None`` where another holds it; the body of a ``with`` runs either way."""
 
