@@ -5,7 +5,7 @@
 //! names an interpreter that has the package, and must where `REQUIRE` names `python`.
 #![allow(clippy::disallowed_methods, reason = "real processes in real time")]
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use leasehold::{Client, block_on};
 use leasehold_testkit::contract::required;
 use leasehold_testkit::oracle::{Verdict, boot_nanos, judge};
-use leasehold_testkit::{Guarded, Process, folder, program, stop_between_steps};
+use leasehold_testkit::{Face, Guarded, Process, folder, program, stop_between_steps};
 use tempfile::TempDir;
 
 /// One at a time: each test measures, or loads the machine.
@@ -42,12 +42,6 @@ impl Arena {
         Client::connect(&self.url).expect("a client")
     }
 
-    fn rust(&self, who: &str, count: usize) -> Process {
-        let mut command = Command::new(program("leasehold-testkit", "contender"));
-        command.args([&self.url, "contended", &count.to_string()]);
-        Process::start(command.arg(self.folder.path()).args(["--who", who]))
-    }
-
     fn holder(&self, name: &str, ttl_ms: u64) -> Process {
         let mut command = Command::new(program("leasehold-testkit", "holder"));
         let holder = Process::start(command.args([&self.url, name, &ttl_ms.to_string()]));
@@ -55,27 +49,10 @@ impl Arena {
         holder
     }
 
-    fn python(&self, interpreter: &str, who: &str, count: usize) -> Process {
-        let script =
-            Path::new(env!("CARGO_MANIFEST_DIR")).join("../testkit/contenders/contender.py");
-        let mut command = Command::new(interpreter);
-        command.arg(script).args([&self.url, "contended", &count.to_string()]);
-        Process::start(command.arg(self.folder.path()).arg(who))
-    }
-
-    /// A shell that runs a section under `leasehold run`, again and again.
-    fn shell(&self, who: &str, count: usize) -> Process {
-        let script = r#"echo ready; read go; i=0
-            while [ $i -lt "$COUNT" ]; do
-                "$LEASEHOLD" run --store "$URL" contended -- "$STEP" "$FOLDER" "$WHO" || exit 1
-                i=$((i + 1))
-            done; echo done"#;
-        let mut command = Command::new("/bin/sh");
-        command.args(["-c", script]);
-        command.env("COUNT", count.to_string()).env("URL", &self.url).env("WHO", who);
-        command.env("LEASEHOLD", program("leasehold-cli", "leasehold"));
-        command.env("STEP", program("leasehold-testkit", "oracle-step"));
-        Process::start(command.env("FOLDER", self.folder.path()))
+    fn contender(&self, face: Face, who: &str, count: usize) -> Process {
+        let words = [&self.url, "contended", who];
+        let command = face.contender(words, count, self.folder.path());
+        Process::start(&mut command.expect("it is here"))
     }
 
     /// Lets all start at once, and waits for their ends.
@@ -125,17 +102,14 @@ fn seconds(nanos: u64) -> f64 {
 fn a_mix_of_eight_processes_never_overlaps() {
     let _alone = alone();
     let arena = Arena::new("mix");
-    let python = std::env::var("LEASEHOLD_PYTHON").ok().filter(|path| !path.is_empty());
-    assert!(python.is_some() || !required("python"), "REQUIRE names python: set LEASEHOLD_PYTHON");
-    let mut contenders: Vec<Process> =
-        (0..3).map(|index| arena.rust(&format!("rust-{index}"), 200)).collect();
-    contenders.extend((0..2).map(|index| arena.shell(&format!("shell-{index}"), 200)));
-    for index in 0..3 {
-        contenders.push(match &python {
-            Some(interpreter) => arena.python(interpreter, &format!("python-{index}"), 200),
-            None => arena.rust(&format!("instead-{index}"), 200),
-        });
-    }
+    let python = Face::Python.runner();
+    assert!(python.is_ok() || !required("python"), "REQUIRE names python: {python:?}");
+    let third = if python.is_ok() { Face::Python } else { Face::Rust };
+    let mix = [(Face::Rust, "rust", 3), (Face::Cli, "shell", 2), (third, "third", 3)];
+    let each = mix.into_iter().flat_map(|(face, who, crowd)| {
+        (0..crowd).map(move |index| (face, format!("{who}-{index}")))
+    });
+    let contenders = each.map(|(face, who)| arena.contender(face, &who, 200)).collect();
     let (verdict, took) = arena.run(contenders);
     println!("{verdict}; {:.1} s", took.as_secs_f64());
     assert!(verdict.is_clean(), "{:?} {:?}", verdict.overlaps, verdict.disorder);
@@ -148,7 +122,8 @@ fn a_mix_of_eight_processes_never_overlaps() {
 fn sixteen_processes_never_see_busy() {
     let _alone = alone();
     let arena = Arena::new("sixteen");
-    let contenders = (0..16).map(|index| arena.rust(&format!("rust-{index}"), 1000)).collect();
+    let contenders =
+        (0..16).map(|index| arena.contender(Face::Rust, &format!("rust-{index}"), 1000)).collect();
     let (verdict, took) = arena.run(contenders);
     let rate = 16_000.0 / took.as_secs_f64();
     println!("{verdict}; {:.1} s, {rate:.0} hand-offs per second", took.as_secs_f64());

@@ -4,6 +4,7 @@
 //! a product.
 
 pub mod contract;
+mod face;
 mod folder;
 mod guarded;
 pub mod history;
@@ -21,6 +22,7 @@ mod stepper;
 mod turn;
 mod world;
 
+pub use face::{Face, Runner};
 pub use folder::folder;
 pub use guarded::Guarded;
 pub use process::Process;
