@@ -33,7 +33,7 @@ unexport LEASEHOLD_URL
 # it and pytest tests it.
 RUST := --workspace --exclude leasehold-python
 SUITE := scripts/suite
-SCRIPTS := scripts/mutants scripts/peers scripts/porcupine scripts/preflight scripts/servers scripts/suite scripts/wasm32 kotlin/scripts/maven kotlin/scripts/place .ci/run $(wildcard examples/*.sh)
+SCRIPTS := scripts/mutants scripts/peers scripts/porcupine scripts/preflight scripts/servers scripts/suite scripts/wasm32 kotlin/scripts/maven kotlin/scripts/place .ci/run $(wildcard examples/*.sh testkit/contenders/*.sh)
 
 ##@ To begin with
 
@@ -44,7 +44,7 @@ help: ## Show this list
 	  /^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: demo
-demo: build-demo python build-node ## Python, Rust, shell and Node contend for one lock; one is killed, one is paused
+demo: build-demo python build-node ## All languages that are built contend for one lock; one is killed, one is paused
 	@$(CARGO_TARGET_DIR)/debug/demo
 
 .PHONY: test

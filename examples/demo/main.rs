@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use contender::Program;
+use leasehold_testkit::Face;
 use scenario::{Halt, Scenario};
 use screen::Screen;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -43,9 +44,11 @@ async fn demo() -> Result<bool, Halt> {
     // Before the first child: a signal that comes meanwhile must find the handlers.
     let signals = Signals::install()?;
     let mut programs = programs().map_err(Halt::Failed)?;
-    match node() {
-        Ok(node) => programs.push(node),
-        Err(why) => println!("left out: Node ({why})"),
+    for (face, program) in OTHERS {
+        match beside(face, program) {
+            Ok(program) => programs.push(program),
+            Err(why) => println!("left out: {} ({why})", face.name()),
+        }
     }
     let folder = tempfile::Builder::new()
         .prefix("leasehold-demo-")
@@ -91,21 +94,23 @@ fn programs() -> Result<Vec<Program>, String> {
     ])
 }
 
-/// The contender in Node, or why there is none: a machine may well lack Node.
-fn node() -> Result<Program, String> {
+/// Languages that a machine may well lack, and their contenders. Those are shown that are built: `make
+/// demo` builds Node's, which takes seconds, and not Kotlin's, for whose compiler Maven fetches 130 MB and then
+/// works for most of a minute. That is too much before the first thing that a newcomer sees.
+const OTHERS: [(Face, &str); 2] =
+    [(Face::Node, "contender.mjs"), (Face::Kotlin, "demo.ContenderKt")];
+
+/// The contender in another language, or why there is none.
+fn beside(face: Face, program: &str) -> Result<Program, String> {
+    let runner = face.runner()?;
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let named = std::env::var_os("LEASEHOLD_NODE").map(PathBuf::from);
-    let mut found = named.into_iter().chain(std::env::split_paths(&path).map(|at| at.join("node")));
-    let node = found.find(|node| node.is_file()).ok_or("it is not on PATH")?;
-    let package = here.join("../node");
-    for needed in ["dist/index.mjs", "binaries"] {
-        if !package.join(needed).exists() {
-            return Err(format!("node/{needed} is missing: `make build-node` builds it"));
-        }
-    }
+    let contender = match face {
+        Face::Kotlin => program.into(),
+        _ => here.join(program).into_os_string(),
+    };
     let built = std::env::current_exe().map_err(|cause| cause.to_string())?;
-    Ok(Program::new("node", node).argument(here.join("contender.mjs")).with_path_to(&[&built]))
+    let start = Program::new(face.name(), runner.path).with_path_to(&[&built]);
+    Ok(runner.arguments.into_iter().chain([contender]).fold(start, Program::argument))
 }
 
 /// What ends the demo early.
