@@ -16,7 +16,7 @@ internal class ExitTest {
     fun `nothing stays locked`(store: Store) {
         for ((way, code) in listOf("kept" to 0, "exit" to 3, "waiter" to 4, "thrown" to 1)) {
             val url = store.url()
-            val end = run("TestExitKt", url, way)
+            val end = run("leasehold.TestExitKt", url, way)
             assertEquals(code, end.code, "$way: $end")
             assertEquals(way == "thrown", "mine" in end.err, end.err)
             runBlocking {

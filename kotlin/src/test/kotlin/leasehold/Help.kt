@@ -135,25 +135,34 @@ internal fun randomness(): Random {
 internal data class End(val code: Int, val out: String, val err: String)
 
 /** Starts a main function of the tests' classes in a JVM of its own. */
-internal fun start(main: String, vararg arguments: String): Process =
-    ProcessBuilder(
-        "${System.getProperty("java.home")}/bin/java",
-        "-XX:TieredStopAtLevel=1",
-        "-cp",
-        System.getProperty("java.class.path"),
-        "leasehold.$main",
-        *arguments,
-    ).start()
+internal fun start(main: String, vararg arguments: String, env: Map<String, String> = emptyMap()): Process =
+    java(System.getProperty("java.class.path"), main, *arguments, env = env)
+
+/** Starts a main function of the classes in [classPath]. */
+internal fun java(
+    classPath: String,
+    main: String,
+    vararg arguments: String,
+    options: List<String> = emptyList(),
+    env: Map<String, String> = emptyMap(),
+): Process {
+    val java = "${System.getProperty("java.home")}/bin/java"
+    val all = listOf(java, "-XX:TieredStopAtLevel=1") + options + listOf("-cp", classPath, main) + arguments
+    return ProcessBuilder(all).apply { environment().putAll(env) }.start()
+}
 
 /** Runs one to its end; it is never left behind. */
-internal fun run(main: String, vararg arguments: String): End {
-    val child = start(main, *arguments)
+internal fun run(main: String, vararg arguments: String, env: Map<String, String> = emptyMap()): End =
+    ended(start(main, *arguments, env = env), main)
+
+/** The end of [child], which never outlives this. */
+internal fun ended(child: Process, what: String): End {
     try {
         child.outputStream.close()
         var err = ""
         val reader = thread { err = child.errorReader().readText() }
         val out = child.inputReader().readText()
-        check(child.waitFor(PATIENCE.inWholeSeconds, TimeUnit.SECONDS)) { "$main hangs" }
+        check(child.waitFor(PATIENCE.inWholeSeconds, TimeUnit.SECONDS)) { "$what hangs" }
         reader.join()
         return End(child.exitValue(), out, err)
     } finally {
