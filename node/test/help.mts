@@ -22,7 +22,8 @@ export const PATIENCE = 60_000;
 /** The package's folder. */
 export const HERE = join(import.meta.dirname, "..");
 
-const REPOSITORY = join(HERE, "..");
+/** What cargo has built. */
+export const TARGET = process.env["CARGO_TARGET_DIR"] ?? join(HERE, "..", "target");
 
 /** A Redis of our own, and the testkit's fault proxy before it (testkit/src/bin/redis.rs). */
 export class Redis {
@@ -39,8 +40,7 @@ export class Redis {
 
   /** Starts one, or says why there is none. */
   static async start(): Promise<Redis | string> {
-    const target = process.env["CARGO_TARGET_DIR"] ?? join(REPOSITORY, "target");
-    const program = join(target, "debug", "redis");
+    const program = join(TARGET, "debug", "redis");
     if (!existsSync(program)) {
       return `${program} is missing: cargo build -p leasehold-testkit --bins`;
     }

@@ -1,17 +1,26 @@
 /** What every language must do alike: the scenarios of scenarios/*.json, on every store. */
 
 import assert from "node:assert/strict";
-import { readFileSync, readdirSync } from "node:fs";
-import { join } from "node:path";
+import { spawn } from "node:child_process";
+import type { ChildProcess } from "node:child_process";
+import { once } from "node:events";
+import { appendFileSync, mkdirSync, readFileSync, readdirSync, writeFileSync } from "node:fs";
+import { basename, join } from "node:path";
+import { createInterface } from "node:readline";
 import { describe, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 
 import { LockError, Owner, connect } from "leasehold";
 import type { Client, Lease, Lock, LockOptions } from "leasehold";
 
-import { HERE, PATIENCE, STORES, nothingLeft, queued } from "./help.mjs";
+import { HERE, PATIENCE, STORES, TARGET, nothingLeft, queued, redis } from "./help.mjs";
 
 const FOLDER = join(HERE, "..", "scenarios");
+
+/** The file for what this run plays, from which the table in FEATURES.md is made. */
+const PLAYED = join(TARGET, "scenarios", "node.tsv");
+mkdirSync(join(TARGET, "scenarios"), { recursive: true });
+writeFileSync(PLAYED, "");
 
 interface Step {
   readonly do: string;
@@ -42,8 +51,14 @@ class Runner {
   readonly #leases = new Map<string, Lease>();
   readonly #started = new Map<string, { abort: AbortController; outcome: Promise<string> }>();
 
+  readonly #url: string;
+  readonly #others = new Map<string, ChildProcess>();
+
+  /** At `url`; the first client is behind a network that can be cut, where there is one. */
   constructor(url: string) {
-    this.#clients = [connect(url), connect(url)];
+    this.#url = url;
+    const first = redis === undefined ? url : url.replace(redis.direct, redis.url);
+    this.#clients = [connect(first), connect(url)];
   }
 
   async step(step: Step): Promise<void> {
@@ -109,6 +124,18 @@ class Runner {
       }
       case "shutdown":
         return void (await this.#client(step).shutdown(5000));
+      case "partition":
+        return void (await redis?.do("black-hole"));
+      case "heal":
+        return void (await redis?.do("heal"));
+      case "process":
+        return void this.#others.set(who, await this.#process(step));
+      case "kill": {
+        const other = this.#others.get(who);
+        const gone = once(other ?? assert.fail(`${who} is a process`), "exit");
+        other?.kill("SIGKILL");
+        return void (await gone);
+      }
       case "connect":
         return assert.equal(await code(() => connect(step.url)), expect);
       default:
@@ -116,7 +143,24 @@ class Runner {
     }
   }
 
+  /** Another process that takes the lock, or waits for it: testkit/src/bin/holder.rs. */
+  async #process({ lock = "", ttl = 30_000, expect }: Step): Promise<ChildProcess> {
+    const child = spawn(join(TARGET, "debug", "holder"), [this.#url, lock, String(ttl)]);
+    child.stderr.pipe(process.stderr);
+    if (expect === "held") {
+      for await (const line of createInterface(child.stdout)) {
+        if (line.startsWith("granted")) {
+          return child;
+        }
+      }
+      assert.fail("it was never granted");
+    }
+    return child;
+  }
+
   async end(): Promise<void> {
+    await redis?.do("heal");
+    this.#others.forEach((other) => other.kill("SIGKILL"));
     await Promise.all(this.#clients.map((client) => client.shutdown(5000)));
   }
 
@@ -178,12 +222,16 @@ for (const store of STORES) {
         test(name, async () => {
           named += 1;
           const runner = new Runner(store.name === "memory" ? `memory://${named}` : store.url());
-          for (const [index, step] of steps.entries()) {
-            await runner.step(step).catch((cause: unknown) => {
-              throw new Error(`${file}: step ${index + 1}: ${JSON.stringify(step)}`, { cause });
-            });
+          try {
+            for (const [index, step] of steps.entries()) {
+              await runner.step(step).catch((cause: unknown) => {
+                throw new Error(`${file}: step ${index + 1}: ${JSON.stringify(step)}`, { cause });
+              });
+            }
+          } finally {
+            await runner.end();
           }
-          await runner.end();
+          appendFileSync(PLAYED, `${basename(file, ".json")}\t${name}\t${store.name}\n`);
         });
       }
     }

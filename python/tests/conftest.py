@@ -20,6 +20,9 @@ import pytest
 #: Beyond it something hangs. Never a measure: the machine may be slow and busy.
 PATIENCE = 60.0
 
+#: What cargo has built.
+TARGET = Path(os.environ.get("CARGO_TARGET_DIR", Path(__file__).parents[2] / "target"))
+
 
 class Redis:
     """A Redis of our own, and the testkit's fault proxy before it."""
@@ -65,8 +68,7 @@ ON_REDIS = ["redis"] if os.environ.get("LEASEHOLD_PYTHON_ON_REDIS") else []
 @pytest.fixture(scope="session")
 def one_redis() -> Iterator[Redis]:
     """One server for all tests, where there is one; a failure where `REQUIRE` names it."""
-    target = os.environ.get("CARGO_TARGET_DIR", Path(__file__).parents[2] / "target")
-    program = Path(target) / "debug" / "redis"
+    program = TARGET / "debug" / "redis"
     if not program.exists():
         _absent(f"{program} is missing: cargo build -p leasehold-testkit --bins")
     redis = Redis(program)

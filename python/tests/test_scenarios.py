@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import subprocess
 import threading
 import uuid
 from collections.abc import Callable
@@ -13,13 +14,13 @@ from typing import Any
 
 import leasehold
 import pytest
-from conftest import PATIENCE, Redis, nothing_left, queued
+from conftest import PATIENCE, TARGET, Redis, nothing_left, queued
 
 FOLDER = Path(__file__).parents[2] / "scenarios"
 SCHEMA = json.loads((FOLDER / "schema.json").read_text())["$defs"]["step"]["properties"]
 ALL = ["memory", "sqlite", "redis"]
-SCENARIOS: list[tuple[str, str, list[dict[str, Any]]]] = [
-    (f"{path.stem}: {scenario['name']}", store, scenario["steps"])
+SCENARIOS: list[tuple[str, str, str, list[dict[str, Any]]]] = [
+    (path.stem, scenario["name"], store, scenario["steps"])
     for path in sorted(FOLDER.glob("*.json"))
     if path.stem != "schema"
     for scenario in json.loads(path.read_text())["scenarios"]
@@ -27,6 +28,15 @@ SCENARIOS: list[tuple[str, str, list[dict[str, Any]]]] = [
 ]
 
 Step = dict[str, Any]
+
+
+@pytest.fixture(scope="module")
+def played() -> Path:
+    """The file for what this run plays, from which the table in FEATURES.md is made."""
+    file = TARGET / "scenarios" / "python.tsv"
+    file.parent.mkdir(exist_ok=True)
+    file.write_text("")
+    return file
 
 
 def seconds(step: Step, key: str) -> float | None:
@@ -44,8 +54,13 @@ def code(action: Callable[[], object]) -> str:
 
 
 class Runner:
-    def __init__(self, url: str) -> None:
-        self.clients = [leasehold.connect(url), leasehold.connect(url)]
+    def __init__(self, url: str, network: Redis | None) -> None:
+        #: What another process reaches the store by; the first client is behind the network.
+        self.url = url
+        self.network = network
+        first = url if network is None else url.replace(network.direct, network.url)
+        self.clients = [leasehold.connect(first), leasehold.connect(url)]
+        self.others: dict[str, subprocess.Popen[str]] = {}
         self.leases: dict[str, leasehold.Lease] = {}
         self.started: dict[str, Future[str]] = {}
         # What is started goes on in a loop of its own, where it can also be cancelled.
@@ -147,12 +162,37 @@ class Runner:
                 assert fences == sorted(set(fences))
             case "shutdown":
                 self.clients[step["client"] - 1].shutdown(5)
+            case "partition":
+                assert self.network is not None
+                self.network.do("black-hole")
+            case "heal":
+                assert self.network is not None
+                self.network.do("heal")
+            case "process":
+                self.others[who] = self.process(step)
+            case "kill":
+                self.others[who].kill()
+                self.others[who].wait()
             case "connect":
                 assert code(lambda: leasehold.connect(step["url"])) == expect
             case other:
                 pytest.fail(f"{other} is unknown")
 
+    def process(self, step: Step) -> subprocess.Popen[str]:
+        """Another process that takes the lock, or waits for it: testkit/src/bin/holder.rs."""
+        words = [TARGET / "debug" / "holder", self.url, step["lock"], str(step.get("ttl", 30_000))]
+        child = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        if step.get("expect") == "held":
+            assert child.stdout is not None
+            assert any(line.startswith("granted") for line in child.stdout)
+        return child
+
     def end(self) -> None:
+        if self.network is not None:
+            self.network.do("heal")
+        for child in self.others.values():
+            child.kill()
+            child.communicate()
         for client in self.clients:
             client.shutdown(5)
         self.loop.call_soon_threadsafe(self.loop.stop)
@@ -161,31 +201,43 @@ class Runner:
 
 
 @pytest.mark.parametrize(
-    ("store", "steps"),
-    [(store, steps) for _, store, steps in SCENARIOS],
-    ids=[f"{name}-{store}" for name, store, _ in SCENARIOS],
+    ("group", "name", "store", "steps"),
+    SCENARIOS,
+    ids=[f"{group}: {name}-{store}" for group, name, store, _ in SCENARIOS],
 )
 def test_scenario(
-    store: str, steps: list[Step], request: pytest.FixtureRequest, tmp_path: Path
+    group: str,
+    name: str,
+    store: str,
+    steps: list[Step],
+    played: Path,
+    request: pytest.FixtureRequest,
+    tmp_path: Path,
 ) -> None:
+    network: Redis | None = None
     if store == "memory":
         url = f"memory://{uuid.uuid4()}"
     elif store == "sqlite":
         url = f"sqlite://{tmp_path}/locks.db"
     else:
-        redis: Redis = request.getfixturevalue("one_redis")
-        url = f"{redis.direct}?prefix={uuid.uuid4()}:"
-    runner = Runner(url)
-    for number, step in enumerate(steps, 1):
-        try:
-            runner.step(step)
-        except AssertionError as error:
-            raise AssertionError(f"step {number}: {step}: {error}") from error
-    runner.end()
+        network = request.getfixturevalue("one_redis")
+        assert network is not None
+        url = f"{network.direct}?prefix={uuid.uuid4()}:"
+    runner = Runner(url, network)
+    try:
+        for number, step in enumerate(steps, 1):
+            try:
+                runner.step(step)
+            except AssertionError as error:
+                raise AssertionError(f"step {number}: {step}: {error}") from error
+    finally:
+        runner.end()
+    with played.open("a") as file:
+        file.write(f"{group}\t{name}\t{store}\n")
 
 
 def test_every_step_is_of_the_schema() -> None:
-    steps = [step for _, _, steps in SCENARIOS for step in steps]
+    steps = [step for *_, steps in SCENARIOS for step in steps]
     assert len(SCENARIOS) >= 3 * 40
     for step in steps:
         assert step["do"] in SCHEMA["do"]["enum"]

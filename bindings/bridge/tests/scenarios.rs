@@ -3,15 +3,18 @@
 
 use std::collections::HashMap;
 use std::fs;
-use std::path::Path;
-use std::process::ExitCode;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
 use std::sync::Arc;
 use std::time::Duration;
 
 use leasehold_bridge::{
     Attempt, Client, ClientRequest, ErrorInfo, Held, LockRequest, Outcome, kind,
 };
+use leasehold_testkit::proxy::{Fault, Proxy};
 use leasehold_testkit::server::{Flavour, RedisSetup, on_redis};
+use leasehold_testkit::{Process, program};
 use libtest_mimic::{Arguments, Completion, Failed, Trial};
 use serde::Deserialize;
 
@@ -61,8 +64,17 @@ struct Step {
     expect: serde_json::Value,
 }
 
-/// The clients, attempts and leases of one scenario.
+/// Where a scenario is played: the URL of each client, and the network that can be cut between the first
+/// and the store.
+struct Place {
+    urls: [String; 2],
+    network: Option<Proxy>,
+}
+
+/// The clients, attempts, leases and other processes of one scenario.
 struct Runner {
+    place: Place,
+    others: HashMap<String, Process>,
     clients: [Client; 2],
     attempts: HashMap<String, Attempt>,
     leases: HashMap<String, Held>,
@@ -71,6 +83,7 @@ struct Runner {
 fn main() -> ExitCode {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../scenarios");
     let mut trials = Vec::new();
+    let played = played();
     for path in fs::read_dir(folder).expect("the scenarios").map(|entry| entry.expect("one").path())
     {
         let stem = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
@@ -83,13 +96,29 @@ fn main() -> ExitCode {
         for scenario in file.scenarios.into_iter().map(Arc::new) {
             for store in scenario.stores.clone() {
                 let name = format!("{store}: {stem}: {}", scenario.name);
-                let scenario = Arc::clone(&scenario);
-                trials.push(Trial::ignorable_test(name, move || on(&store, &scenario)));
+                let (scenario, played) = (Arc::clone(&scenario), played.clone());
+                let line = format!("{stem}\t{}\t{store}\n", scenario.name);
+                trials.push(Trial::ignorable_test(name, move || {
+                    let done = on(&store, &scenario)?;
+                    if matches!(done, Completion::Completed) {
+                        let mut file = fs::File::options().append(true).open(&played)?;
+                        file.write_all(line.as_bytes())?;
+                    }
+                    Ok(done)
+                }));
             }
         }
     }
     assert!(trials.len() >= 3 * 40, "only {} scenarios", trials.len());
     libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
+}
+
+/// The file for what this run plays, from which the table in FEATURES.md is made (scripts/scenarios).
+fn played() -> PathBuf {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("../scenarios");
+    fs::create_dir_all(&folder).expect("a folder");
+    fs::write(folder.join("rust.tsv"), "").expect("a file");
+    folder.join("rust.tsv")
 }
 
 fn all_stores() -> Vec<String> {
@@ -98,7 +127,11 @@ fn all_stores() -> Vec<String> {
 
 fn on(store: &str, scenario: &Scenario) -> Result<Completion, Failed> {
     if store == "redis" {
-        return on_redis(&RedisSetup::new(Flavour::Redis), |server| play(&server.url(), scenario));
+        return on_redis(&RedisSetup::new(Flavour::Redis), |server| {
+            let network = Proxy::start(server.address());
+            let urls = [network.url(&server.url()), server.url()];
+            play(Place { urls, network: Some(network) }, scenario);
+        });
     }
     let folder = tempfile::tempdir()?;
     let path = folder.path().join("locks.db");
@@ -108,13 +141,14 @@ fn on(store: &str, scenario: &Scenario) -> Result<Completion, Failed> {
         "memory" => format!("memory://{name}"),
         _ => format!("sqlite://{}", path.display()),
     };
-    play(&url, scenario);
+    play(Place { urls: [url.clone(), url], network: None }, scenario);
     Ok(Completion::Completed)
 }
 
-fn play(url: &str, scenario: &Scenario) {
-    let clients = [connect(url), connect(url)].map(|client| client.expect("a client"));
-    let mut runner = Runner { clients, attempts: HashMap::new(), leases: HashMap::new() };
+fn play(place: Place, scenario: &Scenario) {
+    let clients = [0, 1].map(|index| connect(&place.urls[index]).expect("a client"));
+    let (others, attempts, leases) = (HashMap::new(), HashMap::new(), HashMap::new());
+    let mut runner = Runner { place, others, clients, attempts, leases };
     for (number, step) in scenario.steps.iter().enumerate() {
         let found = runner.step(step);
         assert_eq!(found, step.expect, "step {}: {step:?}", number + 1);
@@ -191,11 +225,30 @@ impl Runner {
                     step.order.iter().map(|who| self.leases[who].fence()).collect();
                 assert!(fences.is_sorted_by(|one, next| one < next), "{fences:?}");
             }
+            "partition" => self.network().set_all(Fault::BlackHole),
+            "heal" => self.network().heal(),
+            "process" => self.process(step),
+            "kill" => self.others.get_mut(&step.who).expect("a process").kill(),
             "shutdown" => drop(finish(&self.client(step).shutdown(5.0))),
             "connect" => return code(connect(&step.url)),
             other => panic!("{other} is unknown"),
         }
         step.expect.clone()
+    }
+
+    fn network(&self) -> &Proxy {
+        self.place.network.as_ref().expect("a store that can be cut off")
+    }
+
+    /// Another process that takes the lock, or waits for it.
+    fn process(&mut self, step: &Step) {
+        let mut command = Command::new(program("leasehold-testkit", "holder"));
+        let ttl = step.ttl.unwrap_or(30_000.0).to_string();
+        let other = Process::start(command.args([&self.place.urls[1], &step.lock, &ttl]));
+        if step.expect == "held" {
+            other.wait_for("granted");
+        }
+        self.others.insert(step.who.clone(), other);
     }
 
     fn start(&mut self, step: &Step) {

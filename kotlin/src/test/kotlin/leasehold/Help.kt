@@ -28,6 +28,9 @@ internal val PATIENCE: Duration = 60.seconds
 /** The repository. Maven runs the tests in the package's folder. */
 internal val REPOSITORY: Path = Path.of("..").toRealPath()
 
+/** What cargo has built. */
+internal val TARGET: String = System.getenv("CARGO_TARGET_DIR") ?: "$REPOSITORY/target"
+
 internal fun required(name: String): Boolean =
     name in System.getenv("REQUIRE").orEmpty().split(' ', ',')
 
@@ -55,8 +58,7 @@ internal class Redis private constructor(private val child: Process, urls: Strin
         private val found: Result<Redis> by lazy { runCatching { start() } }
 
         private fun start(): Redis {
-            val target = System.getenv("CARGO_TARGET_DIR") ?: "$REPOSITORY/target"
-            val program = File("$target/debug/redis")
+            val program = File("$TARGET/debug/redis")
             check(program.exists()) { "$program is missing: cargo build -p leasehold-testkit --bins" }
             val child = ProcessBuilder(program.path).redirectError(ProcessBuilder.Redirect.INHERIT).start()
             val (word, rest) = child.inputReader().readLine().orEmpty().let { it.substringBefore(' ') to it.substringAfter(' ') }

@@ -1,6 +1,7 @@
 package leasehold
 
 import java.io.File
+import java.lang.ProcessBuilder.Redirect.INHERIT
 import kotlin.test.assertEquals
 import kotlin.test.fail
 import kotlin.time.Duration
@@ -36,26 +37,39 @@ internal class ScenariosTest {
     fun scenarios(): List<DynamicContainer> {
         val files = checkNotNull(File("$REPOSITORY/scenarios").listFiles { file -> file.name != "schema.json" }).sorted()
         check(files.isNotEmpty())
+        played.parentFile.mkdirs()
+        played.writeText("")
         return Store.entries.map { store ->
             dynamicContainer(store.name.lowercase(), files.flatMap { tests(it, store) })
         }
     }
 
+    /** The file for what this run plays, from which the table in FEATURES.md is made. */
+    private val played = File("$TARGET/scenarios/kotlin.tsv")
+
     private fun tests(file: File, store: Store) =
-        Json.parseToJsonElement(file.readText()).jsonObject.getValue("scenarios").jsonArray.map { scenario ->
-            val steps = scenario.jsonObject.getValue("steps").jsonArray.map { it.jsonObject }
-            dynamicTest(scenario.jsonObject.getValue("name").jsonPrimitive.content) {
+        Json.parseToJsonElement(file.readText()).jsonObject.getValue("scenarios").jsonArray.map { it.jsonObject }.filter {
+            val stores = it["stores"]?.jsonArray?.map { store -> store.jsonPrimitive.content }
+            stores == null || store.name.lowercase() in stores
+        }.map { scenario ->
+            val steps = scenario.getValue("steps").jsonArray.map { it.jsonObject }
+            val name = scenario.getValue("name").jsonPrimitive.content
+            dynamicTest(name) {
                 runBlocking {
-                    val runner = Runner(store.url())
-                    steps.forEachIndexed { index, step ->
-                        try {
-                            runner.step(Step(step))
-                        } catch (error: Throwable) {
-                            throw AssertionError("${file.name}: step ${index + 1}: $step", error)
+                    val runner = Runner(store)
+                    try {
+                        steps.forEachIndexed { index, step ->
+                            try {
+                                runner.step(Step(step))
+                            } catch (error: Throwable) {
+                                throw AssertionError("${file.name}: step ${index + 1}: $step", error)
+                            }
                         }
+                    } finally {
+                        runner.end()
                     }
-                    runner.end()
                 }
+                played.appendText("${file.nameWithoutExtension}\t$name\t${store.name.lowercase()}\n")
             }
         }
 }
@@ -72,8 +86,13 @@ private class Step(private val json: JsonObject) {
     val expect get() = string("expect")
 }
 
-private class Runner(url: String) {
-    private val clients = List(2) { Leasehold.connect(url) }
+private class Runner(store: Store) {
+    private val url = store.url()
+
+    /** The network between the first client and the store, where it can be cut. */
+    private val network = if (store == Store.REDIS) Redis.get() else null
+    private val clients = listOf(network?.let { url.replace(it.direct, it.url) } ?: url, url).map { Leasehold.connect(it) }
+    private val others = mutableMapOf<String, Process>()
     private val leases = mutableMapOf<String, Lease>()
     private val started = mutableMapOf<String, Deferred<String>>()
     private val scope = CoroutineScope(SupervisorJob() + Dispatchers.Default)
@@ -116,12 +135,30 @@ private class Runner(url: String) {
                 assertEquals(fences.sorted().distinct(), fences)
             }
             "shutdown" -> client(step).shutdown(5.seconds)
+            "partition" -> checkNotNull(network).say("black-hole")
+            "heal" -> checkNotNull(network).say("heal")
+            "process" -> others[step.who] = process(step)
+            "kill" -> others.getValue(step.who).destroyForcibly().waitFor()
             "connect" -> assertEquals(step.expect, code { Leasehold.connect(step.string("url")) })
             else -> fail("$word is unknown")
         }
     }
 
-    suspend fun end() = clients.forEach { it.shutdown(5.seconds) }
+    suspend fun end() {
+        network?.say("heal")
+        others.values.forEach { it.destroyForcibly() }
+        clients.forEach { it.shutdown(5.seconds) }
+    }
+
+    /** Another process that takes the lock, or waits for it: testkit/src/bin/holder.rs. */
+    private fun process(step: Step): Process {
+        val ttl = (step.ms("ttl") ?: 30.seconds).inWholeMilliseconds
+        val child = ProcessBuilder("$TARGET/debug/holder", url, step.lock, "$ttl").redirectError(INHERIT).start()
+        if (step.expect == "held") {
+            check(child.inputReader().lineSequence().any { it.startsWith("granted") }) { "it was never granted" }
+        }
+        return child
+    }
 
     private suspend fun take(step: Step): String = try {
         val lock = lock(step)
