@@ -33,6 +33,8 @@ unexport LEASEHOLD_URL
 # it and pytest tests it.
 RUST := --workspace --exclude leasehold-python
 SUITE := scripts/suite
+# Where the runners of the scenarios say what they have played.
+PLAYED := $(CARGO_TARGET_DIR)/scenarios
 SCRIPTS := scripts/mutants scripts/peers scripts/porcupine scripts/preflight scripts/servers scripts/suite scripts/wasm32 kotlin/scripts/maven kotlin/scripts/place .ci/run $(wildcard examples/*.sh testkit/contenders/*.sh)
 
 ##@ To begin with
@@ -49,8 +51,9 @@ demo: build-demo python build-node ## All languages that are built contend for o
 
 .PHONY: test
 test: ## Build, run every test and the demo, and show what each suite cost
+	@rm -rf $(PLAYED)
 	@$(SUITE) begin
-	@code=0; $(MAKE) --no-print-directory -k servers peers test-build test-rust test-simulate test-porcupine test-python test-node test-kotlin test-demo || code=$$?; \
+	@code=0; $(MAKE) --no-print-directory -k servers peers test-build test-rust test-simulate test-porcupine test-python test-node test-kotlin test-scenarios test-demo || code=$$?; \
 	  $(SUITE) end || code=$$?; exit $$code
 
 .PHONY: check
@@ -197,6 +200,19 @@ test-kotlin: servers test-build ## Test the Kotlin package
 	  $(SUITE) run kotlin --absent 2 -- $(MAVEN) test; \
 	else $(SUITE) absent kotlin "$$why"; fi
 
+# After the runs that it is held to.
+.PHONY: test-scenarios
+test-scenarios:
+	@$(SUITE) run scenarios --absent 2 -- $(PYTHON) scripts/scenarios check $(PLAYED)
+
+.PHONY: scenarios
+scenarios: servers test-build ## Play the scenarios in all languages, and write their table into FEATURES.md
+	cargo test -p leasehold-bridge --test scenarios
+	$(VENV)/bin/python -m pytest --quiet python/tests/test_scenarios.py
+	npm run --silent --prefix node build-tests && node node/test/run.mjs scenarios
+	$(MAVEN) test -Dtest=ScenariosTest
+	$(PYTHON) scripts/scenarios write $(PLAYED)
+
 .PHONY: test-demo
 test-demo: test-build
 	@$(SUITE) run demo -- $(CARGO_TARGET_DIR)/debug/demo
@@ -234,7 +250,9 @@ check-wasm32: preflight-check
 check-types: preflight-check python
 	@$(SUITE) run types -- bash -c 'cd python && $(VENV)/bin/mypy --strict . && \
 	  $(VENV)/bin/ruff check . && $(VENV)/bin/ruff format --check . && \
-	  $(VENV)/bin/stubtest leasehold && cd .. && $(VENV)/bin/mypy --strict examples'
+	  $(VENV)/bin/stubtest leasehold && cd .. && $(VENV)/bin/mypy --strict examples && \
+	  $(VENV)/bin/mypy --strict scripts/scenarios && \
+	  $(VENV)/bin/ruff check --config python/pyproject.toml scripts/scenarios'
 
 .PHONY: check-node
 check-node: preflight-check build-node
