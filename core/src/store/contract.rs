@@ -78,8 +78,11 @@ pub trait Pushed: MaybeSend + MaybeSync {
     /// Something changed for this lock: a renewal or heartbeat should look at once.
     fn hint(&self, name: &Name);
 
-    /// The connection that pushes come by was lost, and pushes with it: every waiter should look at
-    /// once.
+    /// The cell `name`, which this client watched, was written.
+    fn changed(&self, name: &Name);
+
+    /// The connection that pushes come by was lost, and pushes with it: every waiter and every watcher
+    /// should look at once.
     fn lost(&self);
 }
 

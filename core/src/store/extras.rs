@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::{HolderView, Kind};
 use crate::sys::{BoxFuture, MaybeSend, MaybeSync, Token};
-use crate::{Name, Owner, Profile, Result};
+use crate::{Error, Name, Owner, Profile, Result};
 
 /// One wait of an owner, and who keeps it waiting: its edges in the graph of who waits for whom.
 ///
@@ -39,19 +39,54 @@ pub trait WaitsFor: MaybeSend + MaybeSync {
 /// A small value with the version to compare it by.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Cell {
-    /// The bytes, at most 64 KiB.
+    /// The bytes, at most [`MAX_VALUE`](Self::MAX_VALUE).
     pub value: Vec<u8>,
-    /// Grows with each change; 0 means that there was no cell.
+    /// Larger than that of every cell of this name before, at most 2^53 − 1. 0 stands for no cell.
     pub version: u64,
+    /// What is left of it by the store's clock; none where it stays.
+    pub left: Option<Duration>,
 }
 
-/// Values that change only by whoever saw the latest.
+impl Cell {
+    /// The longest value, in bytes.
+    pub const MAX_VALUE: usize = 64 << 10;
+
+    /// Refuses a value that is too long.
+    ///
+    /// # Errors
+    /// [`InvalidInput`](crate::ErrorKind::InvalidInput), naming the cell and the length.
+    pub fn check(name: &Name, value: &[u8]) -> Result<()> {
+        if value.len() <= Self::MAX_VALUE {
+            return Ok(());
+        }
+        let (long, most) = (value.len(), Self::MAX_VALUE);
+        Err(Error::invalid(format!(
+            "the value for {name} has {long} bytes: at most {most} are allowed"
+        )))
+    }
+}
+
+/// What a watch found.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Watched {
+    /// The cell is still at the version. Its next change will be told.
+    Same {
+        /// When it vanishes, which nobody tells of.
+        left: Option<Duration>,
+    },
+    /// It is at another, or there is none any more. Nothing will be told.
+    Changed(Option<Cell>),
+}
+
+/// Values that change only by whoever saw the latest. A cell has nothing to do with the lock of the
+/// same name.
 pub trait Cells: MaybeSend + MaybeSync {
     /// The cell, if there is one.
     fn get<'a>(&'a self, name: &'a Name) -> BoxFuture<'a, Result<Option<Cell>>>;
 
-    /// Writes `value` if the cell is still at `version` (0: absent); answers the cell as it is now
-    /// and whether it was written. A cell with `keep` vanishes after that long.
+    /// Writes `value` if the cell is still at `version` (0: absent); answers whether it did, and the
+    /// cell as it is now. A cell with `keep` vanishes after that long by the store's clock, with zero
+    /// at once.
     fn compare_and_set<'a>(
         &'a self,
         name: &'a Name,
@@ -60,8 +95,15 @@ pub trait Cells: MaybeSend + MaybeSync {
         keep: Option<Duration>,
     ) -> BoxFuture<'a, Result<(bool, Option<Cell>)>>;
 
-    /// Completes when the cell is no longer at `version`.
-    fn changed<'a>(&'a self, name: &'a Name, version: u64) -> BoxFuture<'a, Result<Option<Cell>>>;
+    /// Looks whether the cell is still at `version`, and if so has its next write told to this client
+    /// ([`Pushed::changed`](super::Pushed::changed)), unless that comes later than `alive_for`. A
+    /// store without pushes only looks.
+    fn watch<'a>(
+        &'a self,
+        name: &'a Name,
+        version: u64,
+        alive_for: Duration,
+    ) -> BoxFuture<'a, Result<Watched>>;
 }
 
 /// A rate: at most `permits` in any `window`.

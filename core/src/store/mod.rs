@@ -15,6 +15,6 @@ mod view;
 
 pub use ask::{Answer, Ask, Cancel, Hold, Holding, How, Kind, Released, Renewal, Wait};
 pub use contract::{Capabilities, FenceSource, Grant, Kinds, Pushed, Store, Survives, TtlScope};
-pub use extras::{Cell, Cells, Decision, Limit, Limiter, WaitsFor, Wanting};
+pub use extras::{Cell, Cells, Decision, Limit, Limiter, WaitsFor, Wanting, Watched};
 pub(crate) use open::open;
 pub use view::{Evict, Evicted, HolderView, LockView, Query, SHOWN, WaiterView};

@@ -332,6 +332,9 @@ impl Pushed for Desk {
         self.wake.notify_one();
     }
 
+    // No kind watches cells yet.
+    fn changed(&self, _: &Name) {}
+
     fn lost(&self) {
         let now = self.sys.now();
         let mut state = self.state();

@@ -14,7 +14,9 @@ const NEVER_CAME: Duration = Duration::from_secs(20);
 #[derive(Debug, Default)]
 pub struct Inbox {
     grants: Mutex<Vec<Grant>>,
+    changes: Mutex<Vec<Name>>,
     bell: Condvar,
+    rung: Condvar,
 }
 
 impl Inbox {
@@ -38,6 +40,30 @@ impl Inbox {
         grants.clone()
     }
 
+    /// Cells that were told of so far.
+    #[must_use]
+    pub fn changes(&self) -> Vec<Name> {
+        self.cells().clone()
+    }
+
+    /// The cells told of once there are `count`.
+    ///
+    /// # Panics
+    /// Where they don't come.
+    #[must_use]
+    pub fn wait_for_changes(&self, count: usize) -> Vec<Name> {
+        let (changes, waited) = self
+            .rung
+            .wait_timeout_while(self.cells(), NEVER_CAME, |changes| changes.len() < count)
+            .unwrap_or_else(PoisonError::into_inner);
+        assert!(!waited.timed_out(), "{} changes were told, not {count}", changes.len());
+        changes.clone()
+    }
+
+    fn cells(&self) -> MutexGuard<'_, Vec<Name>> {
+        self.changes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn state(&self) -> MutexGuard<'_, Vec<Grant>> {
         self.grants.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -50,6 +76,11 @@ impl Pushed for Inbox {
     }
 
     fn hint(&self, _name: &Name) {}
+
+    fn changed(&self, name: &Name) {
+        self.cells().push(name.clone());
+        self.rung.notify_all();
+    }
 
     fn lost(&self) {}
 }

@@ -49,7 +49,7 @@ pub trait Rig {
     /// the store lives only as long as its clients.
     fn reopen(&mut self) -> bool;
 
-    /// Rows that are kept for all locks together (holders, waiters, tombstones); none where that
-    /// can't be counted.
+    /// Rows that are kept for all locks and cells together (holders, waiters, tombstones, watchers);
+    /// none where that can't be counted.
     fn kept(&self) -> Option<usize>;
 }

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use leasehold::store::{
-    Answer, Ask, Cancel, Capabilities, Evict, Evicted, Hold, How, Kind, LockView, Query, Released,
-    Renewal, Store, Wait, Wanting,
+    Answer, Ask, Cancel, Capabilities, Cell, Cells, Evict, Evicted, Hold, How, Kind, LockView,
+    Query, Released, Renewal, Store, Wait, Wanting, Watched,
 };
 use leasehold::sys::Token;
 use leasehold::{Name, Owner, Profile, Result};
@@ -203,6 +203,37 @@ impl<'r> Scene<'r> {
         let query = Query::Prefix { prefix: prefix.to_owned(), after: after.map(named), limit };
         let views = done(self.drive(self.store(Seat::First).inspect(&query)));
         views.into_iter().map(|view| view.name.as_str().to_owned()).collect()
+    }
+
+    /// The store's cells, as the client in `seat` has them.
+    pub fn cells(&self, seat: Seat) -> &dyn Cells {
+        self.store(seat).cells().expect("the store has cells")
+    }
+
+    /// The cell `name`.
+    pub fn cell(&self, name: &str) -> Option<Cell> {
+        done(self.drive(self.cells(Seat::Second).get(&named(name))))
+    }
+
+    /// Writes the cell `name` if it is at `version`.
+    pub fn set_cell(
+        &self,
+        name: &str,
+        version: u64,
+        value: &[u8],
+        keep: Option<Duration>,
+    ) -> Result<(bool, Option<Cell>)> {
+        self.drive(self.cells(Seat::First).compare_and_set(&named(name), version, value, keep))
+    }
+
+    /// Watches the cell `name` from the client in `seat`.
+    pub fn watch(&self, seat: Seat, name: &str, version: u64, alive_for: Duration) -> Watched {
+        done(self.drive(self.cells(seat).watch(&named(name), version, alive_for)))
+    }
+
+    /// Runs `future` to its end.
+    pub fn run<T>(&self, future: impl Future<Output = T>) -> T {
+        self.drive(future)
     }
 
     /// Proves that the store answers.

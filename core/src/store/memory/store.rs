@@ -4,10 +4,11 @@ use std::collections::{HashMap, VecDeque};
 use std::future::ready;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
+use super::cells::CellRows;
 use super::rows::Locks;
 use crate::lock::{self, Book, Event, HandOff};
 use crate::store::{
-    Answer, Ask, Cancel, Capabilities, Evict, Evicted, FenceSource, Grant, Hold, How, Kinds,
+    Answer, Ask, Cancel, Capabilities, Cells, Evict, Evicted, FenceSource, Grant, Hold, How, Kinds,
     LockView, Pushed, Query, Released, Renewal, Store, Survives, TtlScope, WaitsFor, Wanting,
 };
 use crate::sys::{BoxFuture, Clock};
@@ -17,6 +18,8 @@ use crate::{Name, Owner, Result};
 #[derive(Default)]
 pub struct Shared {
     state: Mutex<State>,
+    /// Cells know nothing of locks.
+    pub(super) cells: Mutex<CellRows>,
 }
 
 #[derive(Default)]
@@ -28,9 +31,9 @@ struct State {
 
 /// One client's access to locks in this process's memory. Every request is answered at once.
 pub struct MemoryStore {
-    clock: Arc<dyn Clock>,
-    shared: Arc<Shared>,
-    channel: u64,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) shared: Arc<Shared>,
+    pub(super) channel: u64,
     capabilities: Capabilities,
 }
 
@@ -106,13 +109,20 @@ impl State {
 }
 
 impl Shared {
+    /// The clients of these channels, as far as they are there.
+    pub(super) fn listeners(&self, channels: &[u64]) -> Vec<Arc<dyn Pushed>> {
+        let state = self.state();
+        let found = channels.iter().filter_map(|channel| state.listeners.get(channel)?.upgrade());
+        found.collect()
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         // The rules don't panic half-way; a poisoned mutex holds a whole state.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-fn now<'a, T: crate::sys::MaybeSend + 'a>(value: T) -> BoxFuture<'a, T> {
+pub(super) fn now<'a, T: crate::sys::MaybeSend + 'a>(value: T) -> BoxFuture<'a, T> {
     Box::pin(ready(value))
 }
 
@@ -161,6 +171,10 @@ impl Store for MemoryStore {
     }
 
     fn waits_for(&self) -> Option<&dyn WaitsFor> {
+        Some(self)
+    }
+
+    fn cells(&self) -> Option<&dyn Cells> {
         Some(self)
     }
 

@@ -51,6 +51,8 @@ pub(super) struct Places {
     /// of key has its own: clients whose layouts differ take each other for strangers, and must not
     /// hand each other what they can't read.
     beside: [&'static [u8]; 3],
+    /// The same for its cell, and for those who watch that.
+    cell: [&'static [u8]; 2],
     /// What comes before the name in the keys of bells and of a second lock.
     more: Vec<Vec<u8>>,
 }
@@ -62,6 +64,10 @@ impl Places {
             Layout::Text | Layout::Signal => [b"}:s:".as_slice(), b"}:h:", b"}:q:"],
             Layout::Hash => [b"}:hs:".as_slice(), b"}:hh:", b"}:hq:"],
         };
+        let cell = match dialect.layout() {
+            Layout::Text | Layout::Signal => [b"}:c:".as_slice(), b"}:w:"],
+            Layout::Hash => [b"}:hc:".as_slice(), b"}:hw:"],
+        };
         let bell = |dialect: Dialect| dialect.bell().map(str::as_bytes);
         let mut more = Vec::new();
         if let Some(bell) = bell(dialect) {
@@ -71,7 +77,7 @@ impl Places {
             more.push(second.prefix().as_bytes().to_vec());
             more.extend(bell(second).map(<[u8]>::to_vec));
         }
-        Self { prefix, beside, more }
+        Self { prefix, beside, cell, more }
     }
 
     /// Keys for each lock: those of [`Keys`], its bell, its second lock and that one's bell.
@@ -103,11 +109,29 @@ impl Places {
         [b"leasehold:o", letter, owner.as_bytes(), b":", &self.prefix].concat()
     }
 
+    /// Appends the two keys of the cell `name` to a request.
+    pub(super) fn write_cell(&self, out: &mut Vec<u8>, name: &Name) {
+        let (prefix, name) = (&self.prefix[..], name.as_str().as_bytes());
+        let tag = tag_of(&[prefix, name].concat());
+        for letter in self.cell {
+            resp::joined(out, &[b"leasehold:{", tag, letter, prefix, name]);
+        }
+    }
+
     /// The lock's name, from that of its state.
     pub(super) fn name_of_state<'a>(&self, state: &'a [u8]) -> Option<&'a str> {
-        let rest = state.strip_prefix(b"leasehold:{")?;
+        self.name_in(state, self.beside[0])
+    }
+
+    /// The cell's name, from that of its key.
+    pub(super) fn name_of_cell<'a>(&self, cell: &'a [u8]) -> Option<&'a str> {
+        self.name_in(cell, self.cell[0])
+    }
+
+    fn name_in<'a>(&self, key: &'a [u8], letter: &[u8]) -> Option<&'a str> {
+        let rest = key.strip_prefix(b"leasehold:{")?;
         let end = rest.iter().position(|byte| *byte == b'}')?;
-        let lock = rest[end..].strip_prefix(self.beside[0])?;
+        let lock = rest[end..].strip_prefix(letter)?;
         std::str::from_utf8(lock.strip_prefix(&self.prefix[..])?).ok()
     }
 
@@ -224,6 +248,23 @@ mod tests {
                     resp::argument(&mut expected, key);
                 }
                 assert_eq!(written, expected);
+                written.clear();
+                places.write_cell(&mut written, &Name::new(name).unwrap());
+                // "$LENGTH", then a key, whose name may have line ends in it.
+                let mut left = &written[..];
+                for letter in ["c", "w"] {
+                    let (tag, size) = (tag_of(&keys.lock), left.iter().position(|it| *it == b'\n'));
+                    let head = format!("leasehold:{{{}}}:{letter}:", String::from_utf8_lossy(tag));
+                    let (begin, length) = (size.unwrap() + 1, head.len() + keys.lock.len());
+                    let key = &left[begin..begin + length];
+                    assert_eq!(slot(key), slot(&keys.lock), "{name} {prefix}");
+                    if letter == "c" {
+                        assert_eq!(places.name_of_cell(key), Some(name));
+                        assert_eq!(places.name_of_state(key), None);
+                    }
+                    left = &left[begin + length + 2..];
+                }
+                assert!(left.is_empty());
             }
         }
         let tags = tags();

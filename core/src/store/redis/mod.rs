@@ -3,6 +3,7 @@
 //! cluster slot.
 
 mod address;
+mod cells;
 mod conn;
 mod dialect;
 mod gather;

@@ -3,8 +3,10 @@
 use std::sync::{Arc, OnceLock, Weak};
 
 use super::conn::Ear;
+use super::keys::Places;
 use super::resp::Value;
 use super::session::Listener;
+use crate::Name;
 use crate::store::{Grant, Pushed};
 use crate::sys::{Sys, Token};
 
@@ -14,6 +16,8 @@ pub(super) struct Pushes {
     pub(super) to: OnceLock<Weak<dyn Pushed>>,
     /// The channel of grants that are of the first of two locks only, and a clock for their end.
     pub(super) half: Option<(String, Sys)>,
+    /// What the keys of cells are called.
+    pub(super) places: Arc<Places>,
 }
 
 /// What the two sessions tell of.
@@ -41,6 +45,13 @@ impl Ear for Pushes {
     fn pushed(&self, items: &[Value]) {
         let [kind, channel, word] = items else { return };
         let (Some(b"message"), Some(word)) = (kind.text(), word.text()) else { return };
+        if let Some(cell) = word.strip_prefix(b"cell ") {
+            let name = self.places.name_of_cell(cell).and_then(|name| Name::new(name).ok());
+            if let (Some(name), Some(client)) = (name, self.client()) {
+                client.changed(&name);
+            }
+            return;
+        }
         match (grant(word), self.client()) {
             (Some(mut grant), Some(client)) => {
                 if let Some((half, sys)) = &self.half

@@ -39,6 +39,8 @@ pub(super) struct Scripts {
     pub(super) inspect: Arc<Script>,
     /// Notes what an owner waits for.
     pub(super) wants: Arc<Script>,
+    pub(super) cell_set: Arc<Script>,
+    pub(super) cell_watch: Arc<Script>,
 }
 
 /// The keys and arguments of a call.
@@ -83,6 +85,10 @@ impl Scripts {
         };
         let steps = include_str!("lua/acquire_steps.lua");
         let of_one = |steps: &str| script("local done = {}\n", steps, 1);
+        let of_cell = |steps: &str| {
+            let body = [include_str!("lua/cell.lua"), steps].concat().replace(CLOCK, clock);
+            Arc::new(Script::new(&body, 1))
+        };
         let when_short = |first| if short { first } else { "local done = {}\n" };
         Self {
             acquire: script(
@@ -104,6 +110,8 @@ impl Scripts {
             evict: of_one(include_str!("lua/evict.lua")),
             inspect: of_one(include_str!("lua/inspect.lua")),
             wants: Arc::new(Script::new(&include_str!("lua/wants.lua").replace(CLOCK, clock), 1)),
+            cell_set: of_cell(include_str!("lua/cell_set.lua")),
+            cell_watch: of_cell(include_str!("lua/cell_watch.lua")),
         }
     }
 }
@@ -259,7 +267,9 @@ mod tests {
     fn every_clock_of_a_script_can_be_replaced() {
         for second in [None, Some(Dialect::Redisson)] {
             let scripts = Scripts::with_clock(Dialect::Pottery, second, "fake()");
-            for script in [&scripts.acquire, &scripts.renew, &scripts.release, &scripts.wants] {
+            let Scripts { acquire, renew, release, evict, wants, cell_set, cell_watch, .. } =
+                &scripts;
+            for script in [acquire, renew, release, evict, wants, cell_set, cell_watch] {
                 assert!(!script.body.contains("TIME") && script.body.contains("fake()"));
             }
         }

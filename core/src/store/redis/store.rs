@@ -16,7 +16,7 @@ use super::words::{
     answer, broken, each, hex, hex_bytes, millis, odd, read, released, renewal, view, write_ask,
 };
 use crate::store::{
-    Answer, Ask, Cancel, Capabilities, Evict, Evicted, FenceSource, Hold, How, Kind, Kinds,
+    Answer, Ask, Cancel, Capabilities, Cells, Evict, Evicted, FenceSource, Hold, How, Kind, Kinds,
     LockView, Pushed, Query, Released, Renewal, SHOWN, Store, Survives, TtlScope, WaitsFor,
 };
 use crate::sys::{BoxFuture, Sys};
@@ -70,9 +70,12 @@ impl Default for Settings {
 /// One client's access to the locks of one server. Nothing is opened before the first request.
 pub struct RedisStore {
     sys: Sys,
-    pub(super) places: Places,
+    pub(super) places: Arc<Places>,
     pub(super) scripts: Arc<Scripts>,
+    /// Where waiters are told.
     channel: String,
+    /// Where watchers of cells are told: where waiters of one lock are.
+    pub(super) whole: String,
     ear: Arc<Pushes>,
     pub(super) requests: Session,
     renewals: Session,
@@ -94,15 +97,16 @@ impl RedisStore {
             Some(clock) => Arc::new(Scripts::with_clock(dialect, dual, clock)),
             None => Scripts::shipped(dialect, dual),
         };
-        let places = Places::of(&settings.prefix, dialect, dual);
+        let places = Arc::new(Places::of(&settings.prefix, dialect, dual));
         let me = hex(&sys.token());
         let whole = format!("leasehold:p:{me}");
         let half = dual.map(|second| waiters_of_both(second) + &me);
         let channel = half.clone().unwrap_or_else(|| whole.clone());
-        let channels = std::iter::once(whole).chain(half.clone()).collect();
+        let channels = std::iter::once(whole.clone()).chain(half.clone()).collect();
         let settings = Arc::new(settings);
         let to = OnceLock::new();
-        let ear = Arc::new(Pushes { to, half: half.map(|half| (half, sys.clone())) });
+        let half = half.map(|half| (half, sys.clone()));
+        let ear = Arc::new(Pushes { to, half, places: Arc::clone(&places) });
         let session = |purpose, channels, heard| {
             let (dial, settings) = (Arc::clone(&dial), Arc::clone(&settings));
             Session::new(dial, purpose, sys.clone(), settings, channels, Arc::new(Heard(heard)))
@@ -123,7 +127,7 @@ impl RedisStore {
             survives: Survives { holder_crash: true, store_restart: false, clock_step: false },
         };
         let sys = sys.clone();
-        Self { sys, places, scripts, channel, ear, requests, renewals, capabilities }
+        Self { sys, places, scripts, channel, whole, ear, requests, renewals, capabilities }
     }
 
     /// Calls `script`, which the server may not know yet. With `again`, once more where the
@@ -338,6 +342,10 @@ impl Store for RedisStore {
     }
 
     fn waits_for(&self) -> Option<&dyn WaitsFor> {
+        Some(self)
+    }
+
+    fn cells(&self) -> Option<&dyn Cells> {
         Some(self)
     }
 

@@ -63,9 +63,12 @@ impl TcpDial {
                 None => Arc::clone(known.insert(self.config()?)),
             }
         };
-        ClientConnection::new(config, name).map_err(|cause| {
+        let mut session = ClientConnection::new(config, name).map_err(|cause| {
             Error::new(ErrorKind::StoreFailed, "TLS can't be set up").caused_by(cause)
-        })
+        })?;
+        // A link takes what it is given. The default, 64 KiB, would refuse a request of many locks.
+        session.set_buffer_limit(None);
+        Ok(session)
     }
 
     fn config(&self) -> Result<Arc<ClientConfig>> {

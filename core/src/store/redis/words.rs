@@ -288,7 +288,7 @@ pub(super) fn millis(span: Duration) -> u64 {
 }
 
 /// Negative: without an end.
-fn span(left: i64) -> Option<Duration> {
+pub(super) fn span(left: i64) -> Option<Duration> {
     u64::try_from(left).ok().map(Duration::from_millis)
 }
 

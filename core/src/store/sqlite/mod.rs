@@ -4,6 +4,7 @@
 //! of polling SQLite's busy handler. Expiry is counted on the boot clock; a reboot ends all
 //! leases. A grant is told to the waiter's process by one datagram after the commit.
 
+mod cells;
 mod db;
 mod file;
 mod rows;

@@ -456,11 +456,11 @@ fn rank(priority: i32) -> i64 {
     -i64::from(priority)
 }
 
-fn stamp(at: BootTime) -> i64 {
+pub(super) fn stamp(at: BootTime) -> i64 {
     i64::try_from(at.as_nanos()).unwrap_or(i64::MAX)
 }
 
-fn time(stamp: i64) -> BootTime {
+pub(super) fn time(stamp: i64) -> BootTime {
     BootTime::from_nanos(stamp.unsigned_abs())
 }
 

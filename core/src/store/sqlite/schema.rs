@@ -77,6 +77,26 @@ CREATE INDEX tomb_until ON tomb (until);
 const BY_OWNER: &str =
     "CREATE INDEX IF NOT EXISTS waiting_owner ON waiting (owner) WHERE owner IS NOT NULL";
 
+/// Cells and who watches them. They are no part of the layout: a version that doesn't know them lets
+/// them be. The row without a name holds the largest version ever given out, and as its value the boot
+/// that all the ends are counted in: such a version empties its own tables only.
+const CELLS: &str = "
+CREATE TABLE IF NOT EXISTS cell (
+    name BLOB PRIMARY KEY NOT NULL,
+    version INTEGER NOT NULL,
+    until INTEGER,
+    value BLOB NOT NULL
+);
+CREATE INDEX IF NOT EXISTS cell_until ON cell (until) WHERE until IS NOT NULL;
+CREATE TABLE IF NOT EXISTS watch (
+    name BLOB NOT NULL,
+    channel INTEGER NOT NULL,
+    until INTEGER NOT NULL,
+    PRIMARY KEY (name, channel)
+) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS watch_until ON watch (until);
+";
+
 /// Takes what the first layout holds into the tables of this one. They have other names on purpose: a
 /// program of the older version that has the file open finds no table from then on and says so, where
 /// with the old names it would take one reader for the holder and free the lock under the others.
@@ -127,6 +147,7 @@ pub(super) fn ready(connection: &Connection, path: &Path, boot: &str) -> Result<
         return Err(unusable(path, &what).into());
     }
     connection.execute_batch(BY_OWNER)?;
+    cells_ready(connection, boot)?;
     let stored: Option<String> =
         connection.query_row("SELECT boot FROM meta", [], |row| row.get(0)).optional()?;
     match stored {
@@ -140,6 +161,25 @@ pub(super) fn ready(connection: &Connection, path: &Path, boot: &str) -> Result<
             connection.execute("UPDATE meta SET boot = ?1", [boot])?;
         }
         Some(_) => {}
+    }
+    Ok(())
+}
+
+fn cells_ready(connection: &Connection, boot: &str) -> rusqlite::Result<()> {
+    connection.execute_batch(CELLS)?;
+    let stored: Option<Vec<u8>> = connection
+        .query_row("SELECT value FROM cell WHERE name = x''", [], |row| row.get(0))
+        .optional()?;
+    match stored {
+        Some(stored) if stored == boot.as_bytes() => {}
+        Some(_) => {
+            connection.execute_batch("DELETE FROM cell WHERE name > x''; DELETE FROM watch;")?;
+            connection.execute("UPDATE cell SET value = ?1 WHERE name = x''", [boot.as_bytes()])?;
+        }
+        None => {
+            let first = "INSERT INTO cell VALUES (x'', 0, NULL, ?1)";
+            connection.execute(first, [boot.as_bytes()])?;
+        }
     }
     Ok(())
 }
@@ -229,6 +269,23 @@ PRAGMA user_version = 1;";
         let gone = Token::from_bytes([3; 16]);
         assert!(rows.tomb(&gone, BootTime::from_nanos(1)).unwrap().is_some());
         assert_eq!(rows.last_fence().unwrap(), 77);
+        // Cells end with the boot; their versions go on.
+        connection
+            .execute_batch(
+                "UPDATE cell SET version = 9 WHERE name = x'';
+                 INSERT INTO cell VALUES (x'61', 8, NULL, x'');
+                 INSERT INTO watch VALUES (x'61', 1, 2);",
+            )
+            .unwrap();
+        for (boot, left) in [("this boot", 3), ("the next", 1)] {
+            ready(&connection, Path::new("old.db"), boot).unwrap();
+            let count = "SELECT (SELECT count(*) FROM cell) + (SELECT count(*) FROM watch)";
+            let count: i64 = connection.query_row(count, [], |row| row.get(0)).unwrap();
+            assert_eq!(count, left, "{boot}");
+        }
+        let last = "SELECT version FROM cell WHERE name = x''";
+        let last: i64 = connection.query_row(last, [], |row| row.get(0)).unwrap();
+        assert_eq!(last, 9);
         // A program of that version that still has the file open must not go on as if nothing were.
         for table in ["lock", "waiter"] {
             connection.prepare(&format!("SELECT 1 FROM {table}")).unwrap_err();

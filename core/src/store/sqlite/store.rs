@@ -13,8 +13,8 @@ use super::wake::{Told, Wake};
 use super::worker::Worker;
 use crate::lock::{self, Book, Event, HandOff};
 use crate::store::{
-    Answer, Ask, Cancel, Capabilities, Evict, Evicted, FenceSource, Grant, Hold, How, Kind, Kinds,
-    LockView, Pushed, Query, Released, Renewal, SHOWN, Store, Survives, TtlScope, WaitsFor,
+    Answer, Ask, Cancel, Capabilities, Cells, Evict, Evicted, FenceSource, Grant, Hold, How, Kind,
+    Kinds, LockView, Pushed, Query, Released, Renewal, SHOWN, Store, Survives, TtlScope, WaitsFor,
     Wanting,
 };
 use crate::sys::{BoxFuture, Sys};
@@ -23,15 +23,15 @@ use crate::{Error, ErrorKind, LostReason, Name, Owner, Result};
 /// One client's access to the locks of one database file. Nothing is opened before the first
 /// request.
 pub struct SqliteStore {
-    inner: Arc<Inner>,
+    pub(super) inner: Arc<Inner>,
     capabilities: Capabilities,
 }
 
-struct Inner {
-    db: Arc<Db>,
-    wake: Wake,
+pub(super) struct Inner {
+    pub(super) db: Arc<Db>,
+    pub(super) wake: Wake,
     worker: Worker,
-    listener: OnceLock<Weak<dyn Pushed>>,
+    pub(super) listener: OnceLock<Weak<dyn Pushed>>,
 }
 
 impl SqliteStore {
@@ -72,18 +72,24 @@ impl SqliteStore {
         + Send
         + 'static,
     ) -> Result<T> {
-        match Inner::step(&self.inner, false, &rules)? {
+        self.request(move |inner, wait| Inner::step(inner, wait, &rules)).await
+    }
+
+    /// `job` in this thread, and on the worker where it must wait.
+    pub(super) async fn request<T: Send + 'static>(
+        &self,
+        job: impl Fn(&Arc<Inner>, bool) -> Result<Option<T>> + Send + 'static,
+    ) -> Result<T> {
+        match job(&self.inner, false)? {
             Some(value) => Ok(value),
-            None => self.wait_step(rules, None).await,
+            None => self.wait_request(job, None).await,
         }
     }
 
-    /// One step on the worker; `gone` instead, if there is one and the file was deleted.
-    async fn wait_step<T: Send + 'static>(
+    /// `job` on the worker; `gone` instead, if there is one and the file was deleted.
+    async fn wait_request<T: Send + 'static>(
         &self,
-        rules: impl Fn(&mut SqlBook<'_>, Event, &mut Vec<HandOff>) -> Result<T, SqlError>
-        + Send
-        + 'static,
+        job: impl Fn(&Arc<Inner>, bool) -> Result<Option<T>> + Send + 'static,
         gone: Option<T>,
     ) -> Result<T> {
         let (send, receive) = oneshot::channel();
@@ -100,7 +106,7 @@ impl SqliteStore {
                 let _ = send.send(Ok(gone));
                 return;
             }
-            let done = Inner::step(&inner, true, &rules).and_then(|value| {
+            let done = job(&inner, true).and_then(|value| {
                 value.ok_or_else(|| Error::new(ErrorKind::Internal, "a step was not waited for"))
             });
             let _ = send.send(done);
@@ -160,15 +166,18 @@ impl Inner {
     /// The address of this client's waiters; none is needed where nobody waits.
     fn channel(&self, asks: &[Ask]) -> Result<u64> {
         match self.listener.get() {
-            Some(listener) if asks.iter().any(|ask| ask.wait.is_some()) => {
-                if !self.wake.is_bound() {
-                    // Opens the database first: what is wrong with it is the better news.
-                    self.db.step(false, |_, _| Ok(()))?;
-                }
-                self.wake.channel(listener)
-            }
+            Some(listener) if asks.iter().any(|ask| ask.wait.is_some()) => self.ear(listener),
             _ => Ok(0),
         }
+    }
+
+    /// The address that `listener` is told at.
+    pub(super) fn ear(&self, listener: &Weak<dyn Pushed>) -> Result<u64> {
+        if !self.wake.is_bound() {
+            // Opens the database first: what is wrong with it is the better news.
+            self.db.step(false, |_, _| Ok(()))?;
+        }
+        self.wake.channel(listener)
     }
 }
 
@@ -202,7 +211,10 @@ impl Store for SqliteStore {
     fn renew<'a>(&'a self, holds: &'a [Hold]) -> BoxFuture<'a, Result<Vec<Renewal>>> {
         let gone = vec![Renewal::Gone(LostReason::Expired); holds.len()];
         let holds = holds.to_vec();
-        Box::pin(self.wait_step(move |book, at, _| lock::renew_many(book, &holds, at), Some(gone)))
+        let renew = move |inner: &Arc<Inner>, wait| {
+            Inner::step(inner, wait, |book, at, _| lock::renew_many(book, &holds, at))
+        };
+        Box::pin(self.wait_request(renew, Some(gone)))
     }
 
     fn release<'a>(
@@ -238,6 +250,10 @@ impl Store for SqliteStore {
     }
 
     fn waits_for(&self) -> Option<&dyn WaitsFor> {
+        Some(self)
+    }
+
+    fn cells(&self) -> Option<&dyn Cells> {
         Some(self)
     }
 

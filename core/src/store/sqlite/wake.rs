@@ -1,4 +1,5 @@
-//! Tells a waiter in another process that it holds the lock: one datagram to its client's socket.
+//! Tells a waiter in another process that it holds the lock, and a watcher that its cell was written:
+//! one datagram to its client's socket.
 //!
 //! The sockets lie in a folder beside the database that only its owner may enter, so a datagram is
 //! as trustworthy as the database itself. A refused one means that the waiter's process is gone,
@@ -18,13 +19,17 @@ use super::file::{beside, prepare, unusable};
 use crate::lock::HandOff;
 use crate::store::{Grant, Pushed};
 use crate::sys::{BootTime, Sys, Token};
-use crate::{Error, Result};
+use crate::{Error, Name, Result};
 
 /// sockaddr_un.sun_path takes 108 bytes on Linux and 104 on macOS, with the closing NUL.
 const LONGEST_ADDRESS: usize = 103;
 /// Version 1 of the datagram: this byte, token, fence, end of the claim.
 const LAYOUT: u8 = 1;
 const LENGTH: usize = 1 + 16 + 8 + 8;
+/// A datagram that tells of a cell: this byte, its name. A version that doesn't know it passes it over.
+const CELL: u8 = 2;
+/// The longest datagram.
+const LONGEST: usize = 1 + Name::MAX_BYTES;
 /// A socket file younger than this may be of a client that is just binding it.
 const SETTLED: Duration = Duration::from_secs(10);
 
@@ -108,8 +113,23 @@ impl Wake {
 
     /// Sends `hand_off` to its waiter's client.
     pub(super) fn tell(&self, hand_off: &HandOff) -> Told {
+        let mut message = [LAYOUT; LENGTH];
+        message[1..17].copy_from_slice(hand_off.token.as_bytes());
+        message[17..25].copy_from_slice(&hand_off.fence.to_le_bytes());
+        message[25..33].copy_from_slice(&hand_off.until.as_nanos().to_le_bytes());
+        self.send(hand_off.channel, &message)
+    }
+
+    /// Tells the client at `channel` that the cell `name` was written.
+    pub(super) fn tell_of_cell(&self, channel: u64, name: &Name) {
+        let message = [&[CELL], name.as_str().as_bytes()].concat();
+        // A watcher that is gone needs no more than that.
+        self.send(channel, &message);
+    }
+
+    fn send(&self, channel: u64, message: &[u8]) -> Told {
         let mut state = self.state();
-        let Ok(address) = self.address(&mut state, hand_off.channel) else { return Told::Sent };
+        let Ok(address) = self.address(&mut state, channel) else { return Told::Sent };
         if state.sender.is_none() {
             let sender = UnixDatagram::unbound().and_then(|sender| {
                 sender.set_nonblocking(true)?;
@@ -118,13 +138,9 @@ impl Wake {
             state.sender = sender.ok();
         }
         let Some(sender) = &state.sender else { return Told::Sent };
-        let mut message = [LAYOUT; LENGTH];
-        message[1..17].copy_from_slice(hand_off.token.as_bytes());
-        message[17..25].copy_from_slice(&hand_off.fence.to_le_bytes());
-        message[25..33].copy_from_slice(&hand_off.until.as_nanos().to_le_bytes());
-        match sender.send_to(&message, address) {
+        match sender.send_to(message, address) {
             Err(cause) if matches!(cause.kind(), Io::ConnectionRefused | Io::NotFound) => {
-                let _ = fs::remove_file(self.folder.join(file_name(hand_off.channel)));
+                let _ = fs::remove_file(self.folder.join(file_name(channel)));
                 Told::Dead
             }
             _ => Told::Sent,
@@ -195,15 +211,24 @@ fn listen(socket: UnixDatagram, listener: Weak<dyn Pushed>) -> Result<tokio::tas
             .caused_by(cause)
     })?;
     let task = pool.spawn(async move {
-        let mut buffer = [0; LENGTH + 1];
+        let mut buffer = [0; LONGEST + 1];
         while let Ok(length) = socket.recv(&mut buffer).await {
             let Some(listener) = listener.upgrade() else { return };
-            if let Some(grant) = parse(&buffer[..length]) {
+            let message = &buffer[..length];
+            if let Some(grant) = parse(message) {
                 listener.granted(grant);
+            } else if let Some(name) = cell_of(message) {
+                listener.changed(&name);
             }
         }
     });
     Ok(task.abort_handle())
+}
+
+/// The cell in a datagram; none for what tells of none.
+fn cell_of(message: &[u8]) -> Option<Name> {
+    let name = message.strip_prefix(&[CELL])?;
+    Name::new(std::str::from_utf8(name).ok()?).ok()
 }
 
 /// The grant in a datagram; none for what is not one.

@@ -2,6 +2,7 @@
 
 mod batch;
 mod cancel;
+mod cell;
 mod evict;
 mod fence;
 mod grant;
@@ -21,7 +22,7 @@ use super::Case;
 /// Every case, in a fixed order.
 #[must_use]
 pub fn all() -> Vec<&'static Case> {
-    let lists: [&'static [Case]; 15] = [
+    let lists: [&'static [Case]; 16] = [
         grant::CASES,
         queue::CASES,
         cancel::CASES,
@@ -37,6 +38,7 @@ pub fn all() -> Vec<&'static Case> {
         shared::CASES,
         permits::CASES,
         wants::CASES,
+        cell::CASES,
     ];
     lists.into_iter().flatten().collect()
 }

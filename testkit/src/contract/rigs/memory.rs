@@ -87,7 +87,8 @@ impl Rig for MemoryRig {
     }
 
     fn kept(&self) -> Option<usize> {
-        let (locks, waiters, tombs) = self.first.store.as_ref()?.kept();
-        Some(locks + waiters + tombs)
+        let store = self.first.store.as_ref()?;
+        let ((locks, waiters, tombs), (cells, watchers)) = (store.kept(), store.cells_kept());
+        Some(locks + waiters + tombs + cells + watchers)
     }
 }

@@ -269,10 +269,11 @@ impl Rig for RedisRig {
         let mut beside = |key: &Vec<u8>| match key {
             key if key.starts_with(b"leasehold:{") => {
                 match key.split(|byte| *byte == b'}').nth(1).unwrap_or_default() {
-                    [b':', b'q', b':', ..] | [b':', b'h', b'q', b':', ..] => {
+                    [b':', b'q' | b'w', b':', ..] | [b':', b'h', b'q' | b'w', b':', ..] => {
                         self.ask(&[b"ZCARD", key]).integer()
                     }
-                    [b':', b's' | b'h', ..] => 0,
+                    // A cell that ended keeps its key for an hour, as a lock its state.
+                    [b':', b's' | b'h' | b'c', ..] => 0,
                     _ => panic!("an unknown key {key:?}"),
                 }
             }

@@ -144,10 +144,11 @@ impl Rig for SqliteRig {
         let path = self.folder.path().join("locks.db");
         let only_read = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let file = Connection::open_with_flags(path, only_read).expect("the database opens");
-        // The row without a name is the largest fence, one for the whole file.
+        // The rows without a name are the largest fence and version, one of each for the whole file.
         let count =
             "SELECT (SELECT count(*) FROM tenure WHERE name > x'') + (SELECT count(*) FROM waiting)
-                          + (SELECT count(*) FROM tomb)";
+                          + (SELECT count(*) FROM tomb) + (SELECT count(*) FROM watch)
+                          + (SELECT count(*) FROM cell WHERE name > x'')";
         let rows: i64 = file.query_row(count, [], |row| row.get(0)).expect("the rows are counted");
         usize::try_from(rows).ok()
     }
