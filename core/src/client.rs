@@ -5,14 +5,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use crate::kinds::{Lock, LockAll, RwLock, Semaphore};
+use crate::kinds::{Election, Lock, LockAll, RwLock, Semaphore};
 use crate::options::REQUEST_TIMEOUT;
 use crate::runtime::{Runtime, within};
 use crate::store::{self, Capabilities, Evict, Evicted, LockView, Query, Store};
 use crate::sys::Sys;
 use crate::sys::fork::{Inherited, PerProcess};
 use crate::url::StoreUrl;
-use crate::wait::{Attempt, Desk};
+use crate::wait::{Attempt, Desk, Shelf};
 use crate::{Deadlocks, Error, ErrorKind, LockOptions, Name, Owner, Profile, Result};
 
 /// Access to one store, made from a URL. Cheap to clone, safe to share, lazy: nothing is opened
@@ -151,6 +151,11 @@ impl Client {
         Semaphore::new(self.lock(name), capacity)
     }
 
+    /// Describes an election. The name is checked when someone campaigns or observes.
+    pub fn election(&self, name: impl AsRef<str>) -> Election {
+        Election::new(self.clone(), self.lock(&name), Name::new(name))
+    }
+
     /// Describes several locks of this client, to be taken all or none. Each has its own options.
     pub fn lock_all(&self, locks: impl IntoIterator<Item = Lock>) -> LockAll {
         LockAll::new(self.clone(), locks.into_iter().collect())
@@ -249,6 +254,12 @@ impl Client {
     pub(crate) fn attempt(&self) -> Result<Attempt> {
         let live = self.live()?;
         Ok(Attempt { runtime: Arc::clone(&live.runtime), desk: Arc::clone(&live.desk) })
+    }
+
+    /// The store's cells.
+    pub(crate) fn shelf(&self) -> Result<Shelf> {
+        let live = self.live()?;
+        Ok(Shelf { runtime: Arc::clone(&live.runtime), desk: Arc::clone(&live.desk) })
     }
 
     /// What people see of an attempt of this client.

@@ -33,7 +33,9 @@ pub mod watchdog;
 pub use client::default_url;
 pub use client::{Client, ClientOptions};
 pub use error::{Error, ErrorKind, Result};
-pub use kinds::{Leases, Lock, LockAll, RwLock, Semaphore};
+pub use kinds::{
+    Campaign, Election, Leader, Leadership, Leases, Lock, LockAll, Observer, RwLock, Semaphore,
+};
 pub use lease::{Lease, LostReason, Release};
 pub use name::Name;
 pub use options::{LockOptions, Patience};

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use tokio::sync::{Notify, oneshot};
 
+use super::cells::Watchers;
 use super::cycle::{Deadlocks, Searches};
 use super::reentry::Reentry;
 use crate::options::{HEARTBEAT, REQUEST_TIMEOUT};
@@ -43,6 +44,7 @@ pub(crate) struct Desk {
     store: Arc<dyn Store>,
     pub(super) reentry: Reentry,
     pub(super) searches: Searches,
+    pub(super) watchers: Watchers,
     state: Mutex<State>,
     wake: Notify,
 }
@@ -78,7 +80,16 @@ struct Entry {
 impl Desk {
     pub(crate) fn new(sys: Sys, store: Arc<dyn Store>) -> Self {
         let (reentry, searches) = (Reentry::default(), Searches::default());
-        Self { sys, store, reentry, searches, state: Mutex::default(), wake: Notify::new() }
+        let watchers = Watchers::default();
+        Self {
+            sys,
+            store,
+            reentry,
+            searches,
+            watchers,
+            state: Mutex::default(),
+            wake: Notify::new(),
+        }
     }
 
     pub(crate) fn sys(&self) -> &Sys {
@@ -157,6 +168,7 @@ impl Desk {
     /// Ends all attempts, for `good` also those to come: they are refused. Answers what the store may
     /// know of them.
     pub(crate) fn close(&self, good: bool) -> Vec<Hold> {
+        self.watchers.close(good);
         let mut state = self.state();
         state.closed |= good;
         let under_way = std::mem::take(&mut state.under_way);
@@ -332,10 +344,12 @@ impl Pushed for Desk {
         self.wake.notify_one();
     }
 
-    // No kind watches cells yet.
-    fn changed(&self, _: &Name) {}
+    fn changed(&self, name: &Name) {
+        self.watchers.changed(name);
+    }
 
     fn lost(&self) {
+        self.watchers.all();
         let now = self.sys.now();
         let mut state = self.state();
         // Only those that wait for their next look: the others have an ask under way, whose answer

@@ -2,11 +2,13 @@
 //! the store's pushes in; an attempt gives back whatever it obtained and nobody took.
 
 mod attempt;
+mod cells;
 mod cycle;
 mod desk;
 mod reentry;
 mod together;
 
 pub(crate) use attempt::{Attempt, Request, burial};
+pub(crate) use cells::{Next, Shelf};
 pub use cycle::Deadlocks;
 pub(crate) use desk::Desk;

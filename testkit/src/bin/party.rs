@@ -1,0 +1,66 @@
+//! `party URL lead NAME TTL_MS VALUE`: leads, prints `leading FENCE`, and obeys the lines on its input,
+//! one answer each:
+//!
+//! * `proclaim VALUE`: `proclaimed ok`, or the code of the error;
+//! * `resign`: `resigned OUTCOME`, and it ends.
+//!
+//! At the end of its input it just ends, with what it has in its hands.
+
+use std::io::BufRead;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use leasehold::{Client, Result, block_on};
+
+fn main() -> ExitCode {
+    match take_part() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            println!("error {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn take_part() -> std::result::Result<(), Box<dyn std::error::Error>> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let [url, rest @ ..] = &arguments[..] else { return Err("which store?".into()) };
+    let client = Client::connect(url)?;
+    match rest {
+        ["lead", name, ttl, value] => lead(&client, name, ttl.parse()?, value),
+        _ => Err("see the head of this file".into()),
+    }
+}
+
+fn lead(
+    client: &Client,
+    name: &str,
+    ttl_ms: u64,
+    value: &str,
+) -> std::result::Result<(), Box<dyn std::error::Error>> {
+    let campaign = client.election(name).campaign().ttl(Duration::from_millis(ttl_ms)).value(value);
+    let leadership = block_on(campaign.acquire())?;
+    println!("leading {}", leadership.fence());
+    for line in lines() {
+        match line.split_once(' ') {
+            Some(("proclaim", value)) => {
+                println!("proclaimed {}", word(block_on(leadership.proclaim(value))));
+            }
+            _ if line == "resign" => {
+                println!("resigned {:?}", block_on(leadership.resign()));
+                return Ok(());
+            }
+            _ => return Err(format!("{line} is unknown").into()),
+        }
+    }
+    Ok(())
+}
+
+fn lines() -> impl Iterator<Item = String> {
+    std::io::stdin().lock().lines().map_while(std::result::Result::ok)
+}
+
+fn word<T>(result: Result<T>) -> &'static str {
+    result.map_or_else(|error| error.kind().code(), |_| "ok")
+}
