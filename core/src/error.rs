@@ -125,6 +125,13 @@ impl Error {
         error
     }
 
+    /// Another holds the lock with a newer fence, as `message` says.
+    pub(crate) fn superseded(message: String) -> Self {
+        let mut error = Self::new(ErrorKind::Lost, message);
+        error.0.lost = Some(LostReason::Superseded);
+        error
+    }
+
     /// Waiting for lock `name` would close `cycle`.
     #[must_use]
     pub fn deadlock(name: &crate::Name, cycle: Vec<String>) -> Self {

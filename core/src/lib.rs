@@ -16,6 +16,7 @@
 
 mod client;
 mod error;
+pub mod guard;
 mod kinds;
 mod lease;
 pub mod lock;

@@ -10,6 +10,7 @@ mod answers;
 mod crowds;
 mod cycles;
 mod flushed;
+mod guards;
 mod histories;
 mod holding;
 mod late;
@@ -38,6 +39,7 @@ const PARTS: &[(&str, &[Test], &[Flavour])] = &[
     ("flushed", flushed::TESTS, REDIS),
     ("restart", restart::TESTS, BOTH),
     ("crowds", crowds::TESTS, REDIS),
+    ("guards", guards::TESTS, BOTH),
     ("cycles", cycles::TESTS, BOTH),
     ("histories", histories::TESTS, BOTH),
     ("secrets", secrets::TESTS, REDIS),
