@@ -40,7 +40,7 @@ internal class ErrorsTest {
     @Test
     fun `an error of each code carries the core's message, causes and word on a retry`() {
         for (code in codes) {
-            val failure = Failure.Told(code, "m", "expired", listOf("the near one", "the far one"))
+            val failure = Failure.Told(code, "m", "expired", emptyList(), listOf("the near one", "the far one"))
             val error = fromFailure(failure, "a")
             assertEquals(code, error.code)
             assertEquals(listOf("m", LostReason.EXPIRED, "a"), listOf(error.message, error.reason, error.lock))
