@@ -49,9 +49,16 @@ pub(crate) fn mode() -> Mode {
     MODE.get()
 }
 
-/// Names what the current thread could read from while it waits.
+/// Names what the current thread could read from while it waits. It may have read from another until
+/// now, on which someone else's answer may be due: it won't again.
 pub(crate) fn offer(source: Weak<dyn Source>) {
-    OFFER.with_borrow_mut(|offer| *offer = Some(source));
+    let before = OFFER.with_borrow_mut(|offer| match offer {
+        Some(before) if std::ptr::addr_eq(before.as_ptr(), source.as_ptr()) => None,
+        offer => offer.replace(source),
+    });
+    if let Some(before) = before.and_then(|before| before.upgrade()) {
+        before.leave();
+    }
 }
 
 /// Marks the current thread as waiting, until dropped.
@@ -266,8 +273,35 @@ impl Wake for Parked {
 #[cfg(test)]
 mod tests {
     use std::os::fd::AsFd;
+    use std::sync::atomic::{AtomicU32, Ordering};
 
     use super::*;
+
+    /// Counts how often it was left.
+    #[derive(Default)]
+    struct Left(AtomicU32);
+
+    impl Source for Left {
+        fn lead(&self, _: &Parked, _: BootTime) -> bool {
+            false
+        }
+
+        fn leave(&self) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    #[test]
+    fn who_is_offered_another_source_leaves_the_first() {
+        let [one, other] = [0; 2].map(|_| Arc::<Left>::default());
+        let weak = |source: &Arc<Left>| -> Weak<dyn Source> { Arc::downgrade(source) as _ };
+        offer(weak(&one));
+        offer(weak(&one));
+        assert_eq!(one.0.load(Ordering::Relaxed), 0, "it goes on with the same one");
+        offer(weak(&other));
+        assert_eq!(one.0.load(Ordering::Relaxed), 1, "or nobody reads what is due there");
+        assert_eq!(other.0.load(Ordering::Relaxed), 0);
+    }
 
     #[test]
     fn a_wait_ends_at_its_limit_and_can_go_on() {
