@@ -292,9 +292,15 @@ impl Runner {
             if fits(info.holder.is_some(), info.waiting) {
                 return;
             }
-            assert!(sys.now() < limit, "never came true: {info:?}");
+            assert!(sys.now() < limit, "never came true: {info:?}; {:?}", self.states());
             leasehold::block_on(sys.sleep_until(sys.now() + Duration::from_millis(2)));
         }
+    }
+
+    /// What became of each attempt so far: one that failed explains why it does not wait.
+    fn states(&self) -> Vec<(&String, Option<Outcome>)> {
+        let all = self.attempts.iter();
+        all.map(|(who, attempt)| (who, attempt.wait_for(Duration::ZERO))).collect()
     }
 
     fn look(&self, lock: &str) -> leasehold_bridge::LockInfo {
