@@ -23,6 +23,7 @@ pub mod lock;
 mod name;
 pub mod options;
 mod owner;
+mod recipes;
 pub mod runtime;
 pub mod store;
 pub mod sys;
@@ -41,6 +42,7 @@ pub use lease::{Lease, LostReason, Release};
 pub use name::Name;
 pub use options::{LockOptions, Patience};
 pub use owner::{Owner, Profile};
+pub use recipes::{AdaptiveTtl, Choice};
 #[cfg(feature = "native")]
 pub use runtime::block_on;
 pub use url::StoreUrl;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::options::Patience;
 use crate::store::Kind;
-use crate::sys::BoxFuture;
+use crate::sys::{BoxFuture, Sys};
 use crate::wait::Request;
 use crate::{Client, Error, ErrorKind, Lease, LockOptions, Name, Owner, Result};
 
@@ -149,6 +149,11 @@ impl Lock {
     #[cfg(feature = "native")]
     pub fn acquire_blocking(self) -> Result<Lease> {
         crate::block_on(self.acquire())
+    }
+
+    /// The clock of its client.
+    pub(crate) fn sys(&self) -> Result<Sys> {
+        Ok(self.client.attempt()?.runtime.sys.clone())
     }
 
     async fn take(mut self) -> Result<Option<Lease>> {
