@@ -1,10 +1,14 @@
 //! The two tokio runtimes: a pool for store traffic, and the lease thread, where nothing of the
 //! user's and no store traffic can delay a renewal or the news of a loss.
 
+use std::future::poll_fn;
+use std::pin::pin;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use tokio::runtime::{Builder, Handle, Runtime};
+use tokio::sync::oneshot;
 
 use super::timers::Timers;
 use crate::sys::{BootClock, BootTime, BoxFuture, Executor, OsRandom, Sys};
@@ -15,10 +19,16 @@ use crate::{Error, ErrorKind, Result};
 const LEASE_NAP: Duration = Duration::from_secs(1);
 const IO_NAP: Duration = Duration::from_secs(60);
 
-/// Both runtimes. Never dropped: dropping would join their threads.
+/// Both runtimes. Those of the process are never dropped. But of two threads that are the first to
+/// need them at once both make them, and one is too late; it may be a task of the caller's, where a
+/// tokio runtime must not be dropped as it is.
 pub(crate) struct Threads {
-    io: Runtime,
+    /// None while it is dropped.
+    io: Option<Runtime>,
+    pool: Handle,
     lease: Handle,
+    /// Ends the lease thread with this.
+    _lease_ends: oneshot::Sender<()>,
     io_timers: Arc<Timers>,
     lease_timers: Arc<Timers>,
 }
@@ -43,20 +53,39 @@ impl Threads {
         let (io_timers, lease_timers) = (Arc::<Timers>::default(), Arc::<Timers>::default());
         io.spawn(Arc::clone(&io_timers).run(IO_NAP));
         let timers = Arc::clone(&lease_timers).run(LEASE_NAP);
-        crate::sys::thread("leasehold-lease", move || lease.block_on(timers)).map_err(failed)?;
-        Ok(Self { io, lease: handle, io_timers, lease_timers })
+        let (_lease_ends, ended) = oneshot::channel();
+        let until_the_end = async move {
+            let (mut timers, mut ended) = (pin!(timers), pin!(ended));
+            poll_fn(|context| match ended.as_mut().poll(context) {
+                Poll::Ready(_) => Poll::Ready(()),
+                Poll::Pending => timers.as_mut().poll(context),
+            })
+            .await;
+        };
+        crate::sys::thread("leasehold-lease", move || lease.block_on(until_the_end))
+            .map_err(failed)?;
+        let pool = io.handle().clone();
+        Ok(Self { io: Some(io), pool, lease: handle, _lease_ends, io_timers, lease_timers })
     }
 
     #[cfg_attr(not(feature = "sqlite"), allow(dead_code, reason = "for a store with sockets"))]
     pub(crate) fn io(&self) -> &Handle {
-        self.io.handle()
+        &self.pool
+    }
+}
+
+impl Drop for Threads {
+    fn drop(&mut self) {
+        if let Some(io) = self.io.take() {
+            io.shutdown_background();
+        }
     }
 }
 
 impl Executor for Threads {
     #[allow(clippy::disallowed_methods, reason = "the one implementation of spawning")]
     fn spawn(&self, task: BoxFuture<'static, ()>) {
-        self.io.spawn(task);
+        self.pool.spawn(task);
     }
 
     #[allow(clippy::disallowed_methods, reason = "the one implementation of spawning")]
@@ -84,4 +113,25 @@ pub(crate) fn sys_of(threads: Arc<Threads>) -> Sys {
 /// [`Internal`](ErrorKind::Internal) where threads can't be started.
 pub fn native_sys() -> Result<Sys> {
     Ok(super::shared()?.sys.clone())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sys::Clock;
+
+    /// The first use of the process may be by several tasks at once, and all but one are too late.
+    #[test]
+    fn threads_that_came_too_late_may_be_dropped_by_a_task_and_end() {
+        let threads = Threads::start().expect("threads");
+        let timers = [&threads.io_timers, &threads.lease_timers].map(Arc::downgrade);
+        let runtime = Builder::new_current_thread().build().expect("a runtime");
+        runtime.block_on(async move { drop(threads) });
+        let patience = BootClock.now() + Duration::from_secs(30);
+        // Both schedules go with what runs them, which nobody tells of.
+        while timers.iter().any(|timers| timers.strong_count() > 0) {
+            assert!(BootClock.now() < patience, "they never end");
+            std::thread::yield_now();
+        }
+    }
 }
