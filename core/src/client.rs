@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use crate::kinds::{Election, Lock, LockAll, RwLock, Semaphore};
+use crate::kinds::{Barrier, Election, Latch, Lock, LockAll, RwLock, Semaphore};
 use crate::options::REQUEST_TIMEOUT;
 use crate::runtime::{Runtime, within};
 use crate::store::{self, Capabilities, Evict, Evicted, LockView, Query, Store};
@@ -154,6 +154,17 @@ impl Client {
     /// Describes an election. The name is checked when someone campaigns or observes.
     pub fn election(&self, name: impl AsRef<str>) -> Election {
         Election::new(self.clone(), self.lock(&name), Name::new(name))
+    }
+
+    /// Describes a latch that opens once it was counted down by `count`. The name is checked when it is
+    /// used. Who counts down several times should keep the object: the latch remembers each.
+    pub fn latch(&self, name: impl AsRef<str>, count: u64) -> Latch {
+        Latch::new(self.clone(), Name::new(name), count)
+    }
+
+    /// Describes a double barrier for so many parties. The name is checked when it is used.
+    pub fn barrier(&self, name: impl AsRef<str>, parties: u32) -> Barrier {
+        Barrier::new(self.clone(), Name::new(name), parties)
     }
 
     /// Describes several locks of this client, to be taken all or none. Each has its own options.

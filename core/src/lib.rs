@@ -36,7 +36,8 @@ pub use client::default_url;
 pub use client::{Client, ClientOptions};
 pub use error::{Error, ErrorKind, Result};
 pub use kinds::{
-    Campaign, Election, Leader, Leadership, Leases, Lock, LockAll, Observer, RwLock, Semaphore,
+    Barrier, Campaign, Election, Inside, Latch, Leader, Leadership, Leases, Lock, LockAll,
+    Observer, RwLock, Semaphore,
 };
 pub use lease::{Lease, LostReason, Release};
 pub use name::Name;

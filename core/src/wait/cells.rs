@@ -130,6 +130,25 @@ impl Shelf {
         }
     }
 
+    /// Writes `value` if the cell is still at `version`, once. False where another was first, and where
+    /// the answer was lost: whoever asks looks again then. `failing` is since when that is so.
+    pub(crate) async fn try_set(
+        &self,
+        failing: &mut Option<BootTime>,
+        name: &Name,
+        version: u64,
+        value: &[u8],
+    ) -> Result<bool> {
+        let write = self.cells()?.compare_and_set(name, version, value, None);
+        match self.answer(BootTime::NEVER, write).await {
+            Ok((written, _)) => {
+                *failing = None;
+                Ok(written)
+            }
+            Err(error) => self.may_go_on(failing, error).await.map(|()| false),
+        }
+    }
+
     /// Completes when the cell is no longer at `version`, with what it is then; with none at `until`.
     pub(crate) async fn changed(
         &self,

@@ -2,7 +2,9 @@
 //! processes that are killed.
 #![allow(clippy::disallowed_methods, reason = "tasks of a user's program, in real time")]
 
+mod barrier;
 mod election;
+mod latch;
 mod scene;
 
 use std::pin::Pin;
@@ -45,7 +47,8 @@ macro_rules! cases {
 use cases;
 
 fn main() {
-    let cases: Vec<&Case> = [election::CASES].into_iter().flatten().collect();
+    let cases: Vec<&Case> =
+        [election::CASES, latch::CASES, barrier::CASES].into_iter().flatten().collect();
     let mut trials = Vec::new();
     for case in cases {
         let name = case.name.trim_start_matches("parties::");
