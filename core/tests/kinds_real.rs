@@ -5,156 +5,276 @@ mod common;
 
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use common::{await_view, is_free, millis, seed};
 use leasehold::store::{Kind, LockView};
 use leasehold::{Client, block_on};
+use leasehold_testkit::server::{Flavour, RedisSetup, on_redis};
 use leasehold_testkit::{Process, SeededRandom, folder, program};
-use tempfile::TempDir;
-
-/// One at a time: they measure time, and the machine is small.
-static ALONE: Mutex<()> = Mutex::new(());
+use libtest_mimic::{Arguments, Trial};
 
 /// What the store keeps beyond a short ttl, and room for a loaded machine.
 const GRACE: Duration = millis(500);
 const ROOM: Duration = millis(1500);
 
-fn file() -> (TempDir, String) {
-    let folder = folder("kinds").expect("a folder");
-    let url = format!("sqlite://{}", folder.path().join("locks.db").display());
-    (folder, url)
+type Test = (&'static str, fn(&str));
+
+/// What threads do, on each store.
+const THREADS: &[Test] = &[
+    ("threads_never_read_while_one_writes", threads_never_read_while_one_writes),
+    (
+        "threads_never_have_more_permits_than_there_are",
+        threads_never_have_more_permits_than_there_are,
+    ),
+    ("threads_of_one_owner_share_a_tenure", threads_of_one_owner_share_a_tenure),
+    ("a_writer_gets_through_a_stream_of_readers", a_writer_gets_through_a_stream_of_readers),
+    ("grants_follow_arrival", grants_follow_arrival),
+];
+
+/// What processes do, on the stores that several share.
+const PROCESSES: &[Test] = &[
+    (
+        "a_killed_reader_leaves_and_the_other_reads_on",
+        a_killed_reader_leaves_and_the_other_reads_on,
+    ),
+    ("permits_are_conserved_through_random_kills", permits_are_conserved_through_random_kills),
+];
+
+fn main() {
+    let mut arguments = Arguments::from_args();
+    // One at a time: they measure time, and the machine is small.
+    arguments.test_threads = Some(1);
+    let mut trials = Vec::new();
+    for (name, test) in THREADS {
+        trials.push(Trial::test(format!("memory::{name}"), move || {
+            test(&format!("memory://{name}"));
+            Ok(())
+        }));
+    }
+    for (name, test) in THREADS.iter().chain(PROCESSES) {
+        trials.push(Trial::test(format!("sqlite::{name}"), move || {
+            let folder = folder("kinds").expect("a folder");
+            test(&format!("sqlite://{}", folder.path().join("locks.db").display()));
+            Ok(())
+        }));
+        trials.push(Trial::ignorable_test(format!("redis::{name}"), move || {
+            on_redis(&RedisSetup::new(Flavour::Redis), |server| test(&server.url()))
+        }));
+    }
+    libtest_mimic::run(&arguments, trials).exit();
 }
 
-/// Two clients of one memory store, and two of one file.
-fn each_store(test: impl Fn([Client; 2])) {
-    let url = format!("memory://kinds-{}", std::process::id());
-    test([0; 2].map(|_| Client::connect(&url).expect("a client")));
-    let (_folder, url) = file();
-    test([0; 2].map(|_| Client::connect(&url).expect("a client")));
+fn two(url: &str) -> [Client; 2] {
+    [0; 2].map(|_| Client::connect(url).expect("a client"))
 }
 
 /// Oracle O1: never a writer beside another, and fences that grow; judged outside the library.
-#[test]
-fn threads_never_read_while_one_writes() {
-    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
-    each_store(|clients| {
-        // Readers count 1 each, a writer -1,000.
-        let (inside, last) = (AtomicI64::new(0), AtomicU64::new(0));
-        let (together, reads, writes) = (AtomicI64::new(0), AtomicU64::new(0), AtomicU64::new(0));
-        std::thread::scope(|scope| {
-            for thread in 0..6 {
-                let (client, writer) = (clients[thread % 2].clone(), thread < 2);
-                let (inside, last, together) = (&inside, &last, &together);
-                let (reads, writes) = (&reads, &writes);
-                scope.spawn(move || {
-                    for _ in 0..100 {
-                        let lock = client.rwlock("threads");
-                        if writer {
-                            let lease = lock.write().acquire_blocking().expect("granted");
-                            assert_eq!(inside.fetch_sub(1000, Ordering::SeqCst), 0, "not alone");
-                            let before = last.swap(lease.fence(), Ordering::SeqCst);
-                            assert!(lease.fence() > before, "{} after {before}", lease.fence());
-                            std::thread::yield_now();
-                            writes.fetch_add(1, Ordering::SeqCst);
-                            inside.fetch_add(1000, Ordering::SeqCst);
-                            block_on(lease.release());
-                        } else {
-                            let lease = lock.read().acquire_blocking().expect("granted");
-                            let beside = inside.fetch_add(1, Ordering::SeqCst);
-                            assert!(beside >= 0, "beside a writer");
-                            assert!(
-                                lease.epoch() >= Some(last.load(Ordering::SeqCst)),
-                                "an old epoch"
-                            );
-                            together.fetch_max(beside + 1, Ordering::SeqCst);
-                            std::thread::sleep(millis(1));
-                            reads.fetch_add(1, Ordering::SeqCst);
-                            inside.fetch_sub(1, Ordering::SeqCst);
-                            block_on(lease.release());
-                        }
-                    }
-                });
-            }
-        });
-        let most = together.load(Ordering::SeqCst);
-        println!(
-            "{} reads, {} writes, at most {most} readers together",
-            reads.load(Ordering::SeqCst),
-            writes.load(Ordering::SeqCst),
-        );
-        assert_eq!(reads.load(Ordering::SeqCst) + writes.load(Ordering::SeqCst), 600);
-        assert!(most > 1, "readers never met");
-        await_view(&clients[0], "threads", "free", is_free);
-    });
-}
-
-#[test]
-fn threads_never_have_more_permits_than_there_are() {
-    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
-    each_store(|clients| {
-        let (used, most) = (AtomicI64::new(0), AtomicI64::new(0));
-        std::thread::scope(|scope| {
-            for thread in 0..6_u32 {
-                let client = clients[thread as usize % 2].clone();
-                let (used, most) = (&used, &most);
-                scope.spawn(move || {
-                    for round in 0..60 {
-                        let count = [1, 2, 5][(thread + round) as usize % 3];
-                        let permits = client.semaphore("threads", 5).permits(count);
-                        let lease = permits.acquire_blocking().expect("granted");
-                        let sum = used.fetch_add(i64::from(count), Ordering::SeqCst);
-                        let sum = sum + i64::from(count);
-                        assert!(sum <= 5, "{sum} permits of 5");
-                        most.fetch_max(sum, Ordering::SeqCst);
-                        std::thread::sleep(millis(1));
-                        used.fetch_sub(i64::from(count), Ordering::SeqCst);
-                        block_on(lease.release());
-                    }
-                });
-            }
-        });
-        assert_eq!(most.load(Ordering::SeqCst), 5, "all were in use at some time");
-        await_view(&clients[0], "threads", "free", is_free);
-    });
-}
-
-/// Threads that share an owner each enter and leave; the lock is free when the last has left.
-#[test]
-fn threads_of_one_owner_share_a_tenure() {
-    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
-    each_store(|clients| {
-        let owner = clients[0].owner().expect("an owner");
-        let (theirs, done) = (AtomicBool::new(false), AtomicU64::new(0));
-        std::thread::scope(|scope| {
-            for _ in 0..4 {
-                let (client, theirs, done) = (clients[0].clone(), &theirs, &done);
-                scope.spawn(move || {
-                    for _ in 0..200 {
-                        let lock = client.lock("threads").owner(owner);
-                        let lease = lock.acquire_blocking().expect("granted");
-                        assert!(!theirs.load(Ordering::SeqCst), "beside another holder");
-                        assert!(lease.is_held());
-                        done.fetch_add(1, Ordering::SeqCst);
-                        block_on(lease.release());
-                    }
-                });
-            }
-            let (client, theirs) = (clients[1].clone(), &theirs);
+fn threads_never_read_while_one_writes(url: &str) {
+    let clients = two(url);
+    // Readers count 1 each, a writer -1,000.
+    let (inside, last) = (AtomicI64::new(0), AtomicU64::new(0));
+    let (together, reads, writes) = (AtomicI64::new(0), AtomicU64::new(0), AtomicU64::new(0));
+    std::thread::scope(|scope| {
+        for thread in 0..6 {
+            let (client, writer) = (clients[thread % 2].clone(), thread < 2);
+            let (inside, last, together) = (&inside, &last, &together);
+            let (reads, writes) = (&reads, &writes);
             scope.spawn(move || {
-                for _ in 0..50 {
-                    let lease = client.lock("threads").acquire_blocking().expect("granted");
-                    theirs.store(true, Ordering::SeqCst);
-                    std::thread::yield_now();
-                    theirs.store(false, Ordering::SeqCst);
+                for _ in 0..100 {
+                    let lock = client.rwlock("threads");
+                    if writer {
+                        let lease = lock.write().acquire_blocking().expect("granted");
+                        assert_eq!(inside.fetch_sub(1000, Ordering::SeqCst), 0, "not alone");
+                        let before = last.swap(lease.fence(), Ordering::SeqCst);
+                        assert!(lease.fence() > before, "{} after {before}", lease.fence());
+                        std::thread::yield_now();
+                        writes.fetch_add(1, Ordering::SeqCst);
+                        inside.fetch_add(1000, Ordering::SeqCst);
+                        block_on(lease.release());
+                    } else {
+                        let lease = lock.read().acquire_blocking().expect("granted");
+                        let beside = inside.fetch_add(1, Ordering::SeqCst);
+                        assert!(beside >= 0, "beside a writer");
+                        assert!(lease.epoch() >= Some(last.load(Ordering::SeqCst)), "an old epoch");
+                        together.fetch_max(beside + 1, Ordering::SeqCst);
+                        std::thread::sleep(millis(1));
+                        reads.fetch_add(1, Ordering::SeqCst);
+                        inside.fetch_sub(1, Ordering::SeqCst);
+                        block_on(lease.release());
+                    }
+                }
+            });
+        }
+    });
+    let most = together.load(Ordering::SeqCst);
+    println!(
+        "{} reads, {} writes, at most {most} readers together",
+        reads.load(Ordering::SeqCst),
+        writes.load(Ordering::SeqCst),
+    );
+    assert_eq!(reads.load(Ordering::SeqCst) + writes.load(Ordering::SeqCst), 600);
+    assert!(most > 1, "readers never met");
+    await_view(&clients[0], "threads", "free", is_free);
+}
+
+fn threads_never_have_more_permits_than_there_are(url: &str) {
+    let clients = two(url);
+    let (used, most) = (AtomicI64::new(0), AtomicI64::new(0));
+    std::thread::scope(|scope| {
+        for thread in 0..6_u32 {
+            let client = clients[thread as usize % 2].clone();
+            let (used, most) = (&used, &most);
+            scope.spawn(move || {
+                for round in 0..60 {
+                    let count = [1, 2, 5][(thread + round) as usize % 3];
+                    let permits = client.semaphore("threads", 5).permits(count);
+                    let lease = permits.acquire_blocking().expect("granted");
+                    let sum = used.fetch_add(i64::from(count), Ordering::SeqCst);
+                    let sum = sum + i64::from(count);
+                    assert!(sum <= 5, "{sum} permits of 5");
+                    most.fetch_max(sum, Ordering::SeqCst);
+                    std::thread::sleep(millis(1));
+                    used.fetch_sub(i64::from(count), Ordering::SeqCst);
                     block_on(lease.release());
                 }
             });
-        });
-        assert_eq!(done.load(Ordering::SeqCst), 800);
-        await_view(&clients[0], "threads", "free", is_free);
+        }
     });
+    assert_eq!(most.load(Ordering::SeqCst), 5, "all were in use at some time");
+    await_view(&clients[0], "threads", "free", is_free);
+}
+
+/// Threads that share an owner each enter and leave; the lock is free when the last has left.
+fn threads_of_one_owner_share_a_tenure(url: &str) {
+    let clients = two(url);
+    let owner = clients[0].owner().expect("an owner");
+    let (theirs, done) = (AtomicBool::new(false), AtomicU64::new(0));
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            let (client, theirs, done) = (clients[0].clone(), &theirs, &done);
+            scope.spawn(move || {
+                for _ in 0..200 {
+                    let lock = client.lock("threads").owner(owner);
+                    let lease = lock.acquire_blocking().expect("granted");
+                    assert!(!theirs.load(Ordering::SeqCst), "beside another holder");
+                    assert!(lease.is_held());
+                    done.fetch_add(1, Ordering::SeqCst);
+                    block_on(lease.release());
+                }
+            });
+        }
+        let (client, theirs) = (clients[1].clone(), &theirs);
+        scope.spawn(move || {
+            for _ in 0..50 {
+                let lease = client.lock("threads").acquire_blocking().expect("granted");
+                theirs.store(true, Ordering::SeqCst);
+                std::thread::yield_now();
+                theirs.store(false, Ordering::SeqCst);
+                block_on(lease.release());
+            }
+        });
+    });
+    assert_eq!(done.load(Ordering::SeqCst), 800);
+    await_view(&clients[0], "threads", "free", is_free);
+}
+
+/// Hazard 43's other side: readers that come while a writer waits stand behind it, so it is granted once
+/// those who read already have left, however many more come.
+fn a_writer_gets_through_a_stream_of_readers(url: &str) {
+    const READERS: usize = 6;
+    let clients = two(url);
+    let (over, reads) = (AtomicBool::new(false), AtomicU64::new(0));
+    std::thread::scope(|scope| {
+        for thread in 0..READERS {
+            let (client, over, reads) = (clients[thread % 2].clone(), &over, &reads);
+            scope.spawn(move || {
+                while !over.load(Ordering::SeqCst) {
+                    let lease = client.rwlock("stream").read().acquire_blocking().expect("granted");
+                    reads.fetch_add(1, Ordering::SeqCst);
+                    std::thread::sleep(millis(3));
+                    block_on(lease.release());
+                }
+            });
+        }
+        for round in 0..20 {
+            while block_on(clients[0].inspect("stream")).expect("a view").holding < 2 {
+                std::thread::yield_now();
+            }
+            let mut writing = Box::pin(clients[round % 2].rwlock("stream").write().acquire());
+            let at_once = block_on(async { poll_once(&mut writing).await });
+            let before = reads.load(Ordering::SeqCst);
+            let lease = at_once.unwrap_or_else(|| block_on(writing)).expect("granted");
+            let passed = reads.load(Ordering::SeqCst) - before;
+            // Whoever was granted before the writer came may count itself after, and one more each may
+            // have come to the server just before it.
+            assert!(passed <= 2 * READERS as u64, "{passed} readers passed the writer");
+            block_on(lease.release());
+        }
+        over.store(true, Ordering::SeqCst);
+    });
+    println!("{} reads beside 20 writes", reads.load(Ordering::SeqCst));
+    await_view(&clients[0], "stream", "free", is_free);
+}
+
+/// The first step of `future`, and its result if that was all.
+async fn poll_once<T>(future: &mut (impl Future<Output = T> + Unpin)) -> Option<T> {
+    std::future::poll_fn(|context| match std::pin::Pin::new(&mut *future).poll(context) {
+        Poll::Ready(value) => Poll::Ready(Some(value)),
+        Poll::Pending => Poll::Ready(None),
+    })
+    .await
+}
+
+/// Hazard 48: ten thousand grants, each to whoever came first of those who wait. The requests of one
+/// client reach the store in the order in which they are sent.
+fn grants_follow_arrival(url: &str) {
+    const ROUNDS: usize = 20;
+    const WAITERS: usize = 500;
+    let clients = two(url);
+    for _ in 0..ROUNDS {
+        // Where the machine stands still for longer than a waiter may be silent, some are taken for dead
+        // and come to wait anew: not each time.
+        assert!((0..3).any(|_| in_order(&clients, WAITERS)), "a later one was granted first");
+    }
+    await_view(&clients[0], "line", "free", is_free);
+}
+
+/// Whether so many waiters are granted in the order in which they came.
+fn in_order([client, other]: &[Client; 2], waiters: usize) -> bool {
+    let first = block_on(other.lock("line").acquire()).expect("free");
+    let mut waiting: Vec<_> = (0..waiters)
+        .map(|_| {
+            let lock = client.lock("line").ttl(Duration::from_secs(60));
+            Box::pin(async move {
+                let lease = lock.acquire().await?;
+                lease.release().await;
+                leasehold::Result::<u64>::Ok(lease.fence())
+            })
+        })
+        .collect();
+    let mut fences = vec![None; waiters];
+    let mut released = false;
+    block_on(async {
+        let mut giving = Box::pin(async {
+            while other.inspect("line").await.expect("a view").waiting < waiters as u64 {}
+            first.release().await
+        });
+        std::future::poll_fn(|context| {
+            for (one, fence) in waiting.iter_mut().zip(&mut fences) {
+                if fence.is_none()
+                    && let Poll::Ready(done) = one.as_mut().poll(context)
+                {
+                    *fence = Some(done.expect("granted"));
+                }
+            }
+            released = released || giving.as_mut().poll(context).is_ready();
+            if fences.iter().all(Option::is_some) { Poll::Ready(()) } else { Poll::Pending }
+        })
+        .await;
+    });
+    fences.is_sorted()
 }
 
 fn holder(url: &str, ttl: &str, how: &str) -> Process {
@@ -163,12 +283,9 @@ fn holder(url: &str, ttl: &str, how: &str) -> Process {
 }
 
 /// Hazard 18, with processes: the dead reader's tenure ends at its own time, the other's goes on.
-#[test]
-fn a_killed_reader_leaves_and_the_other_reads_on() {
-    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
-    let (_folder, url) = file();
-    let client = Client::connect(&url).expect("a client");
-    let (mut dead, mut live) = (holder(&url, "600", "read"), holder(&url, "600", "read"));
+fn a_killed_reader_leaves_and_the_other_reads_on(url: &str) {
+    let client = Client::connect(url).expect("a client");
+    let (mut dead, mut live) = (holder(url, "600", "read"), holder(url, "600", "read"));
     dead.wait_for("granted");
     live.wait_for("granted");
     assert_eq!(block_on(client.inspect("killed")).expect("a view").holding, 2);
@@ -190,16 +307,13 @@ fn a_killed_reader_leaves_and_the_other_reads_on() {
 const KILLS: usize = 60;
 
 /// Hazard 46: holders and waiters are killed at random, and no permit is lost or made.
-#[test]
-fn permits_are_conserved_through_random_kills() {
-    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+fn permits_are_conserved_through_random_kills(url: &str) {
     const CAPACITY: u32 = 6;
-    let (_folder, url) = file();
-    let client = Client::connect(&url).expect("a client");
+    let client = Client::connect(url).expect("a client");
     let random = SeededRandom::new(seed());
     let start = || {
         let count = 1 + random.below(3);
-        holder(&url, "400", &format!("{count}/{CAPACITY}"))
+        holder(url, "400", &format!("{count}/{CAPACITY}"))
     };
     let mut crowd: Vec<Process> = (0..8).map(|_| start()).collect();
     let mut most = 0;
