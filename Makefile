@@ -35,7 +35,7 @@ RUST := --workspace --exclude leasehold-python
 SUITE := scripts/suite
 # Where the runners of the scenarios say what they have played.
 PLAYED := $(CARGO_TARGET_DIR)/scenarios
-SCRIPTS := scripts/mutants scripts/peers scripts/porcupine scripts/preflight scripts/servers scripts/suite scripts/wasm32 kotlin/scripts/maven kotlin/scripts/place .ci/run $(wildcard examples/*.sh testkit/contenders/*.sh)
+SCRIPTS := scripts/mutants scripts/peers scripts/porcupine scripts/preflight scripts/servers scripts/suite scripts/wasm32 kotlin/scripts/bench kotlin/scripts/maven kotlin/scripts/place .ci/run $(wildcard examples/*.sh testkit/contenders/*.sh)
 
 ##@ To begin with
 
@@ -79,6 +79,22 @@ bench-node: preflight servers peers build-node ## Measure the Node package besid
 	cargo build --release -p leasehold-node
 	node node/scripts/place.mjs $(CARGO_TARGET_DIR)/release
 	node node/bench/bench.mjs $(ARGS)
+
+.PHONY: bench-kotlin
+bench-kotlin: preflight servers peers build-kotlin ## Measure the Kotlin package beside Redisson, on one Redis (release build)
+	cargo build -p leasehold-testkit --bin redis
+	cargo build --release -p leasehold-kotlin -p leasehold-kotlin-bindgen
+	kotlin/scripts/place $(CARGO_TARGET_DIR)/release
+	$(MAVEN) --quiet process-resources
+	kotlin/scripts/bench $(CARGO_TARGET_DIR) $(LEASEHOLD_PEERS) $(ARGS)
+
+.PHONY: bench-faces
+bench-faces: preflight $(VENV)/ready servers build-node build-kotlin ## Measure hand-offs between languages beside Rust to Rust (release build)
+	$(VENV)/bin/maturin develop --release --quiet --manifest-path python/Cargo.toml
+	cargo build --release -p leasehold-node -p leasehold-kotlin -p leasehold-kotlin-bindgen
+	if scripts/preflight --node; then node node/scripts/place.mjs $(CARGO_TARGET_DIR)/release; fi
+	if scripts/preflight --kotlin; then kotlin/scripts/place $(CARGO_TARGET_DIR)/release && $(MAVEN) --quiet process-resources; fi
+	cargo bench -p leasehold-testkit --bench handoffs
 
 .PHONY: simulate
 simulate: preflight ## Run 100,000 simulated schedules of Redis under faults (ARGS="--schedules 1000")
