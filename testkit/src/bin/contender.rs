@@ -2,7 +2,8 @@
 //! times and does a section for the oracle under each lease.
 //!
 //! Prints `ready`, waits for a line on its input, then prints `granted FENCE` for each grant and
-//! `done` at the end. Any error ends it with `error CODE MESSAGE`.
+//! `done` at the end. Any error ends it with `error CODE MESSAGE`. Where DIR is `-` there is no section
+//! and no word on grants, for a bench.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -52,6 +53,13 @@ fn contend(arguments: &Arguments) -> leasehold::Result<()> {
         leasehold::Error::new(ErrorKind::Internal, "the oracle's files").caused_by(cause)
     };
     let client = Client::connect(&arguments.url)?;
+    if arguments.folder.as_os_str() == "-" {
+        for _ in 0..arguments.count {
+            let lease = client.lock(&arguments.name).ttl(arguments.ttl).acquire_blocking()?;
+            leasehold::block_on(lease.release());
+        }
+        return Ok(());
+    }
     let mut log = Log::open(&arguments.folder, &arguments.who).map_err(broken)?;
     for _ in 0..arguments.count {
         let lease = client.lock(&arguments.name).ttl(arguments.ttl).acquire_blocking()?;
