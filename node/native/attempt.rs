@@ -17,7 +17,7 @@ pub struct Attempt {
     attempt: Arc<Bridge>,
     held: OnceLock<Held>,
     failure: OnceLock<Failure>,
-    _place: Place,
+    _place: Option<Place>,
 }
 
 /// What an attempt came to.
@@ -76,6 +76,19 @@ impl Attempt {
     #[napi]
     pub fn cancel(&self) {
         self.attempt.cancel();
+    }
+
+    /// A handle for each tenure, of locks that were taken together. This one owns them.
+    #[napi]
+    pub fn each(&self) -> Vec<Attempt> {
+        let all = self.held.get().map(Held::each).unwrap_or_default();
+        let part = |held| Self {
+            attempt: Arc::clone(&self.attempt),
+            held: OnceLock::from(held),
+            failure: OnceLock::new(),
+            _place: None,
+        };
+        all.into_iter().map(part).collect()
     }
 
     /// The fencing token; 0 where nothing is held.
@@ -179,6 +192,6 @@ impl Attempt {
     pub(crate) fn of(attempt: Bridge) -> Self {
         let attempt = Arc::new(attempt);
         let place = Place::of(&attempt);
-        Self { attempt, held: OnceLock::new(), failure: OnceLock::new(), _place: place }
+        Self { attempt, held: OnceLock::new(), failure: OnceLock::new(), _place: Some(place) }
     }
 }

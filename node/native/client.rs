@@ -9,6 +9,54 @@ use crate::attempt::Attempt;
 use crate::call::{Call, now};
 use crate::plain::Failure;
 
+/// What is asked of one lock. Spans are seconds; what is absent has its default. `capacity` counts where
+/// there are `permits`.
+#[napi(object, object_to_js = false)]
+pub struct Asked {
+    /// The lock's name.
+    pub name: String,
+    /// To be held together with other readers.
+    pub shared: bool,
+    /// How many permits.
+    pub permits: Option<u32>,
+    /// Of how many.
+    pub capacity: u32,
+    /// The lease's length.
+    pub ttl: Option<f64>,
+    /// A lease that is never renewed.
+    pub fixed_term: bool,
+    /// The longest tenure.
+    pub max_hold: Option<f64>,
+    /// The number of an identity.
+    pub owner: Option<BigInt>,
+    /// Larger goes first.
+    pub priority: i32,
+    /// For people.
+    pub note: String,
+}
+
+impl Asked {
+    fn request(self, wait: Option<f64>, try_only: bool) -> LockRequest {
+        let Self { name, ttl, fixed_term, max_hold, priority, note, .. } = self;
+        // 128 bits at most: the TypeScript half has checked it. (BigInt::get_u128 panics for 0n.)
+        let owner = self.owner.map(|number| {
+            number.words.iter().rev().fold(0, |all, word| (all << 64) | u128::from(*word))
+        });
+        LockRequest {
+            name,
+            kind: kind(self.shared, self.permits, self.capacity),
+            ttl,
+            wait,
+            try_only,
+            fixed_term,
+            max_hold,
+            owner,
+            priority,
+            note,
+        }
+    }
+}
+
 /// Access to one store.
 #[napi]
 pub struct Client(Bridge);
@@ -29,7 +77,7 @@ impl Client {
     }
 
     /// Starts one try to take a lock. Spans are seconds; what is absent has its default. `capacity`
-    /// counts where there are `permits`.
+    /// counts where there are `permits`. (Not an `Asked`: reading an object costs more than the rest.)
     #[napi]
     #[allow(clippy::too_many_arguments, reason = "one per option; called from one place")]
     pub fn attempt(
@@ -47,23 +95,26 @@ impl Client {
         priority: i32,
         note: String,
     ) -> Attempt {
-        // 128 bits at most: the TypeScript half has checked it. (BigInt::get_u128 panics for 0n.)
-        let owner = owner.map(|number| {
-            number.words.iter().rev().fold(0, |all, word| (all << 64) | u128::from(*word))
-        });
-        let request = LockRequest {
+        let asked = Asked {
             name,
-            kind: kind(shared, permits, capacity),
+            shared,
+            permits,
+            capacity,
             ttl,
-            wait,
-            try_only,
             fixed_term,
             max_hold,
             owner,
             priority,
             note,
         };
-        Attempt::of(self.0.attempt(&request))
+        Attempt::of(self.0.attempt(&asked.request(wait, try_only)))
+    }
+
+    /// Starts one try to take several locks, all or none, with one wait for all of them.
+    #[napi]
+    pub fn attempt_all(&self, asked: Vec<Asked>, wait: Option<f64>, try_only: bool) -> Attempt {
+        let requests: Vec<_> = asked.into_iter().map(|one| one.request(None, try_only)).collect();
+        Attempt::of(self.0.attempt_all(&requests, wait, try_only))
     }
 
     /// The number of a fresh identity.

@@ -5,8 +5,9 @@ import { debuglog, inspect } from "node:util";
 import { options, seconds, text, whole } from "./convert.js";
 import { fromFailure } from "./errors.js";
 import "./exit.js";
-import { type Body, Lock, RwLock, Semaphore } from "./kinds.js";
+import { type Body, Lock, RwLock, Semaphore, bodyOf, under } from "./kinds.js";
 import type { Lease } from "./lease.js";
+import { type BodyOfAll, type Leases, type Lockable, takeAll } from "./multi.js";
 import { native } from "./native.js";
 import type { Client as NativeClient, Lock as NativeLock, Who } from "./native.js";
 import { Owner } from "./plain.js";
@@ -84,6 +85,38 @@ export class Client implements AsyncDisposable {
     body?: Body<T>,
   ): Promise<T> {
     return this.lock(name).withLock(optionsOrBody as LockOptions, body as Body<T>);
+  }
+
+  /**
+   * Takes several locks, all or none. Those that are free are taken in one atomic step where the store
+   * can, and those that are not are waited for in the order of their names: so no two of these wait for
+   * each other, however their lists overlap. The options are for each of them, but `wait` for all
+   * together; at most 1,000 locks, each name once. Rejects as `acquire`; nothing is held then.
+   */
+  acquireAll(locks: Iterable<Lockable>, options?: LockOptions): Promise<Leases> {
+    // An attempt that waits has leases or an error.
+    return takeAll(this.#native, locks, false, options) as Promise<Leases>;
+  }
+
+  /** Takes several locks if all of them are free; null where one is held by another. */
+  tryAcquireAll(locks: Iterable<Lockable>, options?: TryOptions): Promise<Leases | null> {
+    return takeAll(this.#native, locks, true, options);
+  }
+
+  /** Runs `body` under several locks and gives them back; see `withLock` and `acquireAll`. */
+  withAll<T>(locks: Iterable<Lockable>, body: BodyOfAll<T>): Promise<T>;
+  withAll<T>(
+    locks: Iterable<Lockable>,
+    options: LockOptions | undefined,
+    body: BodyOfAll<T>,
+  ): Promise<T>;
+  async withAll<T>(
+    locks: Iterable<Lockable>,
+    optionsOrBody: LockOptions | BodyOfAll<T> | undefined,
+    bodyOrNothing?: BodyOfAll<T>,
+  ): Promise<T> {
+    const [options, body] = bodyOf<LockOptions, BodyOfAll<T>>(optionsOrBody, bodyOrNothing);
+    return under(await this.acquireAll(locks, options), options, body);
   }
 
   /** Describes a lock; `client.acquire(name)` is `client.lock(name).acquire()`. */

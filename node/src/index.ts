@@ -32,6 +32,7 @@ export {
 export { Lock, RwLock, Semaphore } from "./kinds.js";
 export type { Body } from "./kinds.js";
 export type { Lease } from "./lease.js";
+export type { BodyOfAll, Leases, Lockable, Wanted } from "./multi.js";
 export { Owner } from "./plain.js";
 export type {
   Duration,

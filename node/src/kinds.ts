@@ -6,19 +6,20 @@
 import { inspect } from "node:util";
 
 import { flag, maybeSeconds, options, ownerNumber, signalOf, text, whole } from "./convert.js";
-import { fromFailure, shown } from "./errors.js";
+import { fromFailure, invalid, shown } from "./errors.js";
+import type { LockError } from "./errors.js";
 import { Lease } from "./lease.js";
 import { State } from "./native.js";
-import type { Client } from "./native.js";
-import type { LockOptions, TryOptions } from "./plain.js";
+import type { Asked, Attempt, Client } from "./native.js";
+import type { LockOptions, ReleaseState, TryOptions } from "./plain.js";
 import * as post from "./post.js";
 
 /** The ttl of a lock that names none. */
 const DEFAULT_TTL_S = 30;
 
 const TRY_OPTIONS = ["ttl", "renew", "maxHold", "owner", "note", "signal"];
-const TRY_KNOWN = new Set(TRY_OPTIONS);
-const KNOWN = new Set([...TRY_OPTIONS, "wait", "priority"]);
+export const TRY_KNOWN: ReadonlySet<string> = new Set(TRY_OPTIONS);
+export const KNOWN: ReadonlySet<string> = new Set([...TRY_OPTIONS, "wait", "priority"]);
 
 const MOST = 2 ** 32 - 1;
 
@@ -64,27 +65,8 @@ export class Lock {
     optionsOrBody: LockOptions | Body<T> | undefined,
     bodyOrNothing?: Body<T>,
   ): Promise<T> {
-    const [options, body] =
-      typeof optionsOrBody === "function"
-        ? [undefined, optionsOrBody]
-        : [optionsOrBody, bodyOrNothing];
-    if (typeof body !== "function") {
-      throw new TypeError(`the body is ${shown(body)}: a function is needed`);
-    }
-    const lease = await this.acquire(options);
-    let result: T;
-    try {
-      // Aborted after the grant, before the body began.
-      options?.signal?.throwIfAborted();
-      result = await body(lease);
-    } catch (error) {
-      await lease.release().catch(() => undefined);
-      throw error;
-    }
-    if ((await lease.release()) === "lost") {
-      throw lease.loss();
-    }
-    return result;
+    const [options, body] = bodyOf<LockOptions, Body<T>>(optionsOrBody, bodyOrNothing);
+    return under(await this.acquire(options), options, body);
   }
 
   /** @internal */
@@ -94,43 +76,111 @@ export class Lock {
 
   async #take(tryOnly: boolean, given: LockOptions | undefined): Promise<Lease | null> {
     const { name } = this;
-    const { shared = false, permits, capacity = 0 } = this.#how;
     const asked = options(given, tryOnly ? TRY_KNOWN : KNOWN);
     const signal = signalOf(asked.signal);
     signal?.throwIfAborted();
+    const { shared, permits, capacity, ttl, fixedTerm, maxHold, owner, priority, note } =
+      this.#asked(asked);
+    const wait = maybeSeconds("wait", asked.wait);
     const attempt = this.#client.attempt(
-      text("the lock name", name),
+      name,
       tryOnly,
       shared,
       permits,
       capacity,
-      maybeSeconds("ttl", asked.ttl) ?? DEFAULT_TTL_S,
-      maybeSeconds("wait", asked.wait),
-      !flag("renew", asked.renew ?? true),
-      maybeSeconds("maxHold", asked.maxHold),
-      ownerNumber(asked.owner),
-      whole("priority", asked.priority ?? 0, -(2 ** 31), 2 ** 31 - 1),
-      text("note", asked.note ?? ""),
+      ttl,
+      wait,
+      fixedTerm,
+      maxHold,
+      owner,
+      priority,
+      note,
     );
-    let state = attempt.poll();
-    if (state === State.pending) {
-      await post.settled(attempt, signal);
-      state = attempt.poll();
-    }
-    if (signal?.aborted === true) {
-      // Granted or not: what the caller will never see is given back.
-      attempt.cancel();
-      throw signal.reason;
-    }
-    if (state === State.held) {
-      return new Lease(name, attempt);
-    }
-    const failure = attempt.failure();
-    if (failure !== null) {
-      throw fromFailure(failure, name);
-    }
-    return null;
+    return (await taken(attempt, signal, name)) ? new Lease(name, attempt) : null;
   }
+
+  /** @internal What is asked for, where it is one of several locks of `client`. */
+  askedWith(client: Client, given: LockOptions): Asked {
+    if (client !== this.#client) {
+      throw invalid(`lock ${JSON.stringify(this.name)} is of another client`);
+    }
+    return this.#asked(given);
+  }
+
+  #asked(given: LockOptions): Asked {
+    const { shared = false, permits, capacity = 0 } = this.#how;
+    return {
+      name: text("the lock name", this.name),
+      shared,
+      permits,
+      capacity,
+      ttl: maybeSeconds("ttl", given.ttl) ?? DEFAULT_TTL_S,
+      fixedTerm: !flag("renew", given.renew ?? true),
+      maxHold: maybeSeconds("maxHold", given.maxHold),
+      owner: ownerNumber(given.owner),
+      priority: whole("priority", given.priority ?? 0, -(2 ** 31), 2 ** 31 - 1),
+      note: text("note", given.note ?? ""),
+    };
+  }
+}
+
+/** Whether `attempt` came to be held; an error if it failed or `signal` was aborted. */
+export async function taken(
+  attempt: Attempt,
+  signal: AbortSignal | undefined,
+  name: string,
+): Promise<boolean> {
+  let state = attempt.poll();
+  if (state === State.pending) {
+    await post.settled(attempt, signal);
+    state = attempt.poll();
+  }
+  if (signal?.aborted === true) {
+    // Granted or not: what the caller will never see is given back.
+    attempt.cancel();
+    throw signal.reason;
+  }
+  const failure = state === State.held ? null : attempt.failure();
+  if (failure !== null) {
+    throw fromFailure(failure, name);
+  }
+  return state === State.held;
+}
+
+/** The options and the body, of which the first may have been left out. */
+export function bodyOf<O, B>(optionsOrBody: O | B | undefined, body?: B): [O | undefined, B] {
+  const [options, found] =
+    typeof optionsOrBody === "function" ? [undefined, optionsOrBody] : [optionsOrBody, body];
+  if (typeof found !== "function") {
+    throw new TypeError(`the body is ${shown(found)}: a function is needed`);
+  }
+  return [options as O | undefined, found as B];
+}
+
+/** Runs `body` under `lease`, or leases, and gives back what is held. */
+export async function under<L extends Held, T>(
+  lease: L,
+  options: TryOptions | undefined,
+  body: (lease: L) => T | PromiseLike<T>,
+): Promise<T> {
+  let result: T;
+  try {
+    // Aborted after the grant, before the body began.
+    options?.signal?.throwIfAborted();
+    result = await body(lease);
+  } catch (error) {
+    await lease.release().catch(() => undefined);
+    throw error;
+  }
+  if ((await lease.release()) === "lost") {
+    throw lease.loss();
+  }
+  return result;
+}
+
+interface Held {
+  release(): Promise<ReleaseState>;
+  loss(): LockError;
 }
 
 /**

@@ -42,13 +42,18 @@ export class Lease implements AsyncDisposable {
   #key: number | undefined;
   #over = false;
   #fence: number;
+  /** Those that it was taken together with: they own it, and are not forgotten before it is. */
+  readonly #together: object | undefined;
 
   /** @internal */
-  constructor(name: string, attempt: Attempt) {
+  constructor(name: string, attempt: Attempt, together?: object) {
     this.name = name;
     this.#fence = attempt.fence();
     this.#attempt = attempt;
-    forgotten.register(this, { name, attempt }, this);
+    this.#together = together;
+    if (together === undefined) {
+      forgotten.register(this, { name, attempt }, this);
+    }
   }
 
   /**
@@ -220,7 +225,9 @@ export class Lease implements AsyncDisposable {
   #end(): void {
     if (!this.#over) {
       this.#over = true;
-      forgotten.unregister(this);
+      if (this.#together === undefined) {
+        forgotten.unregister(this);
+      }
       if (this.#key !== undefined) {
         post.forget(this.#key);
       }

@@ -62,7 +62,22 @@ export interface Call<T> extends Work {
   value(): T | null;
 }
 
+/** What is asked of one of several locks. */
+export interface Asked {
+  readonly name: string;
+  readonly shared: boolean;
+  readonly permits: number | undefined;
+  readonly capacity: number;
+  readonly ttl: number;
+  readonly fixedTerm: boolean;
+  readonly maxHold: number | undefined;
+  readonly owner: bigint | undefined;
+  readonly priority: number;
+  readonly note: string;
+}
+
 export interface Attempt extends Work {
+  each(): Attempt[];
   poll(): number;
   failure(): Failure | null;
   cancel(): void;
@@ -99,6 +114,7 @@ export interface Client {
     priority: number,
     note: string,
   ): Attempt;
+  attemptAll(asked: readonly Asked[], wait: number | undefined, tryOnly: boolean): Attempt;
   owner(): bigint | Failure;
   ping(): Call<true>;
   inspect(name: string): Call<Lock>;
