@@ -222,7 +222,8 @@ test-scenarios:
 	@$(SUITE) run scenarios --absent 2 -- $(PYTHON) scripts/scenarios check $(PLAYED)
 
 .PHONY: scenarios
-scenarios: servers test-build ## Play the scenarios in all languages, and write their table into FEATURES.md
+scenarios: servers test-build ## Play the scenarios in all languages, and write the tables into FEATURES.md
+	cargo test -p leasehold --test contract
 	cargo test -p leasehold-bridge --test scenarios
 	$(VENV)/bin/python -m pytest --quiet python/tests/test_scenarios.py
 	npm run --silent --prefix node build-tests && node node/test/run.mjs scenarios

@@ -7,12 +7,20 @@ use super::{Rig, Scene};
 pub struct Case {
     /// What must hold.
     pub name: &'static str,
+    /// The part of the contract that it is about: the module that it is written in.
+    pub part: &'static str,
     /// Whether time must pass in it: too slow to run in real time.
     pub waits: bool,
     pub(super) run: fn(&mut Scene<'_>),
 }
 
 impl Case {
+    /// The last word of its part: `shared`, `permits`, …
+    #[must_use]
+    pub fn about(&self) -> &'static str {
+        self.part.rsplit(':').next().unwrap_or(self.part)
+    }
+
     /// Runs the case on a fresh rig.
     ///
     /// # Panics
@@ -26,8 +34,8 @@ impl Case {
 macro_rules! cases {
     (now: $($now:ident),* $(,)?; later: $($later:ident),* $(,)? $(;)?) => {
         &[
-            $($crate::contract::Case { name: stringify!($now), waits: false, run: $now },)*
-            $($crate::contract::Case { name: stringify!($later), waits: true, run: $later },)*
+            $($crate::contract::Case { name: stringify!($now), part: module_path!(), waits: false, run: $now },)*
+            $($crate::contract::Case { name: stringify!($later), part: module_path!(), waits: true, run: $later },)*
         ]
     };
 }

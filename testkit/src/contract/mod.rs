@@ -17,4 +17,4 @@ pub use inbox::Inbox;
 pub use rig::{Rig, Seat};
 pub use rigs::{MINIMAL_ACL, MemoryRig, RedisRig, SimRedisRig, SqliteRig, Way, dialect_acl};
 pub use scene::{ALIVE, CLAIM, GRACE, HEARTBEAT, Scene, TTL};
-pub use trials::{Make, required, trials};
+pub use trials::{Make, passed, required, trials};

@@ -1,9 +1,11 @@
 //! The cases as tests, one for each case and store. A store that can't be had here is ignored, and
 //! counted as such, unless the environment's `REQUIRE` names it: then it is a failure.
 
+use std::sync::{Mutex, PoisonError};
+
 use libtest_mimic::{Completion, Failed, Trial};
 
-use super::{Case, Rig};
+use super::{Case, Rig, Seat};
 
 /// Makes a fresh rig, or says why there is none here.
 pub type Make = fn() -> Result<Box<dyn Rig>, String>;
@@ -33,5 +35,35 @@ fn run(store: &str, make: Make, case: &Case) -> Result<Completion, Failed> {
         Err(why) => return Ok(Completion::ignored_with(why)),
     };
     case.run(&mut *rig);
+    let state = if declared(case, &*rig) { "kept" } else { "refused" };
+    PASSED.lock().unwrap_or_else(PoisonError::into_inner).push(format!(
+        "{}\t{}\t{store}\t{state}\n",
+        case.about(),
+        case.name
+    ));
     Ok(Completion::Completed)
+}
+
+/// A line "part, case, store, kept or refused" for each trial that passed so far: `refused` where the store
+/// does not declare what the case is about, and the case has seen it say so.
+#[must_use]
+pub fn passed() -> String {
+    let mut lines = PASSED.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    lines.sort_unstable();
+    lines.concat()
+}
+
+static PASSED: Mutex<Vec<String>> = Mutex::new(Vec::new());
+
+fn declared(case: &Case, rig: &dyn Rig) -> bool {
+    let store = rig.store(Seat::First);
+    let capabilities = store.capabilities();
+    match case.about() {
+        "shared" => capabilities.kinds.shared,
+        "permits" => capabilities.kinds.permits,
+        "batch" => capabilities.atomic_multi,
+        "cell" => store.cells().is_some(),
+        "wants" => store.waits_for().is_some(),
+        _ => true,
+    }
 }
