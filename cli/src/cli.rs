@@ -10,7 +10,7 @@ use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::error::ErrorKind;
 use clap::{Args, Parser, Subcommand};
 
-use crate::commands::{completions, evict, ls, man, run, show};
+use crate::commands::{completions, elect, evict, ls, man, run, show};
 use crate::exit::{Exit, code};
 use crate::print;
 
@@ -43,6 +43,7 @@ pub(crate) struct Common {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     Run(run::RunArgs),
+    Elect(elect::ElectArgs),
     Ls(ls::LsArgs),
     Show(show::ShowArgs),
     Evict(evict::EvictArgs),
@@ -55,7 +56,7 @@ Stores:
   sqlite:///path   one database file: every process of one user on one host
   redis://host     one Redis or Valkey server; rediss:// for TLS
 
-Exit status of all commands but run, which passes on that of its program:
+Exit status of all commands but run and elect, which pass on that of their program:
   0   done
   1   evict: nobody held the lock, or not with that fence
   64  wrong usage or input

@@ -29,6 +29,22 @@ pub(crate) struct Lock<'a> {
     queue: Vec<Waiter<'a>>,
 }
 
+/// What `elect --observe` shows.
+#[derive(Serialize)]
+pub(crate) struct Led<'a> {
+    name: &'a str,
+    leader: Option<Leader<'a>>,
+}
+
+#[derive(Serialize)]
+struct Leader<'a> {
+    fence: u64,
+    #[serde(flatten)]
+    who: Who<'a>,
+    value: Option<&'a str>,
+    value_hex: Option<String>,
+}
+
 #[derive(Serialize)]
 struct Holder<'a> {
     fence: u64,
@@ -73,6 +89,22 @@ impl<'a> Lock<'a> {
     }
 }
 
+impl<'a> Led<'a> {
+    pub(crate) fn of(name: &'a str, leader: Option<&'a leasehold::Leader>) -> Self {
+        let leader = leader.map(|leader| {
+            let value = std::str::from_utf8(&leader.value).ok();
+            let hex = || leader.value.iter().map(|byte| format!("{byte:02x}")).collect();
+            Leader {
+                fence: leader.fence,
+                who: Who::of(&leader.profile),
+                value,
+                value_hex: if value.is_none() { Some(hex()) } else { None },
+            }
+        });
+        Self { name, leader }
+    }
+}
+
 impl<'a> Holder<'a> {
     fn of(view: &'a HolderView) -> Self {
         Self {
@@ -102,8 +134,8 @@ fn millis(span: std::time::Duration) -> u64 {
     u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// Writes `document` to stdout, on one line.
-pub(crate) fn out(document: &impl Serialize) -> Result<(), Failure> {
+/// Writes `document` to stdout, on one line; whether anyone reads on.
+pub(crate) fn out(document: &impl Serialize) -> Result<bool, Failure> {
     let mut bytes = Vec::new();
     document
         .serialize(&mut Serializer::with_formatter(&mut bytes, Harmless))

@@ -42,14 +42,14 @@ pub(crate) fn word(text: &str) -> String {
     out
 }
 
-/// Writes a result to stdout. A reader that went away has seen enough.
-pub(crate) fn out(bytes: &[u8]) -> Result<(), Failure> {
+/// Writes a result to stdout. A reader that went away has seen enough; whether there is one still.
+pub(crate) fn out(bytes: &[u8]) -> Result<bool, Failure> {
     let mut stdout = io::stdout().lock();
     match stdout.write_all(bytes).and_then(|()| stdout.flush()) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
             Err(Failure::new(code::STORE, format!("the output could not be written: {error}")))
         }
-        _ => Ok(()),
+        written => Ok(written.is_ok()),
     }
 }
 

@@ -1,6 +1,7 @@
 //! One file per subcommand.
 
 pub(crate) mod completions;
+pub(crate) mod elect;
 pub(crate) mod evict;
 pub(crate) mod ls;
 pub(crate) mod man;
@@ -16,6 +17,7 @@ pub(crate) fn execute(cli: Cli) -> Result<Exit, Failure> {
     let store = cli.common.store.as_deref();
     match cli.command {
         Command::Run(args) => run::execute(args, store),
+        Command::Elect(args) => elect::execute(args, store),
         Command::Ls(args) => ls::execute(&args, store),
         Command::Show(args) => show::execute(&args, store),
         Command::Evict(args) => evict::execute(args, store),

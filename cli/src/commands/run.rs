@@ -8,7 +8,7 @@ use leasehold::options::{DEFAULT_TTL, LockOptions, Patience};
 
 use crate::cli;
 use crate::exit::{Exit, Failure, code};
-use crate::supervise::{Plan, run};
+use crate::supervise::{Plan, Right, run};
 
 /// Takes a lock, runs a program under it, and gives the lock back when the program ends
 ///
@@ -84,7 +84,7 @@ Examples:
   leasehold run exports --permits 1/3 -- ./export.sh";
 
 pub(crate) fn execute(args: RunArgs, store: Option<&OsStr>) -> Result<Exit, Failure> {
-    let grace = args.grace()?;
+    let grace = grace(args.ttl, args.max_hold, args.grace)?;
     let client = crate::store::client(store)?;
     let wait = match args.wait {
         None => Patience::Forever,
@@ -103,26 +103,28 @@ pub(crate) fn execute(args: RunArgs, store: Option<&OsStr>) -> Result<Exit, Fail
         None if args.shared => client.rwlock(&args.name).read(),
         None => client.lock(&args.name),
     };
-    run(Plan { lock: lock.options(options.clone()), options, grace, command: args.command })
+    let right = Right::Lock(lock.options(options.clone()));
+    run(Plan { right, options, grace, command: args.command })
 }
 
-impl RunArgs {
-    /// How long before the end of the lease the program gets SIGTERM. A renewal is due at a third
-    /// of the ttl, so with more than half of it, a sound lease would already look like a lost one.
-    fn grace(&self) -> Result<Duration, Failure> {
-        let ttl = self.ttl.unwrap_or(DEFAULT_TTL);
-        let term = self.max_hold.map_or(ttl, |limit| limit.min(ttl));
-        match self.grace {
-            None => Ok(term / 6),
-            Some(grace) if grace <= term / 2 => Ok(grace),
-            Some(grace) => Err(Failure::new(
-                code::USAGE,
-                format!(
-                    "--grace is {grace:?}: at most half of --ttl and --max-hold is allowed, which \
-                     is {:?}",
-                    term / 2
-                ),
-            )),
-        }
+/// How long before the end of the lease the program gets SIGTERM. A renewal is due at a third of the
+/// ttl, so with more than half of it, a sound lease would already look like a lost one.
+pub(super) fn grace(
+    ttl: Option<Duration>,
+    max_hold: Option<Duration>,
+    given: Option<Duration>,
+) -> Result<Duration, Failure> {
+    let ttl = ttl.unwrap_or(DEFAULT_TTL);
+    let term = max_hold.map_or(ttl, |limit| limit.min(ttl));
+    match given {
+        None => Ok(term / 6),
+        Some(grace) if grace <= term / 2 => Ok(grace),
+        Some(grace) => Err(Failure::new(
+            code::USAGE,
+            format!(
+                "--grace is {grace:?}: at most half of --ttl and --max-hold is allowed, which is {:?}",
+                term / 2
+            ),
+        )),
     }
 }

@@ -7,4 +7,4 @@ mod supervisor;
 mod terminal;
 
 pub(crate) use guard::{GUARD, main as guard_main};
-pub(crate) use supervisor::{Plan, run};
+pub(crate) use supervisor::{Plan, Right, run};

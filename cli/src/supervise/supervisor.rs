@@ -8,12 +8,12 @@ use std::ffi::OsString;
 use std::time::Duration;
 
 use leasehold::sys::{BootClock, BootTime, Clock};
-use leasehold::{Lease, Lock, LockOptions, LostReason, Release};
+use leasehold::{Campaign, ErrorKind, Leadership, Lease, Lock, LockOptions, LostReason, Release};
 use rustix::process::{Pid, Signal};
 
 use super::guard::Guard;
 use super::process::{Change, Process, passed_on};
-use super::signals::Signals;
+use super::signals::{ENDING, Signals};
 use super::terminal::Terminal;
 use crate::exit::{Exit, Failure, code};
 use crate::print;
@@ -28,15 +28,40 @@ const LAST_BREATH: Duration = Duration::from_millis(500);
 
 /// What is to be run, and how.
 pub(crate) struct Plan {
-    pub(crate) lock: Lock,
-    /// The options of `lock`.
+    pub(crate) right: Right,
+    /// The options of `right`.
     pub(crate) options: LockOptions,
     /// How long before the deadline the program gets SIGTERM.
     pub(crate) grace: Duration,
     pub(crate) command: Vec<OsString>,
 }
 
-/// Waits for the lock and runs the program under it.
+/// What the program runs under.
+pub(crate) enum Right {
+    Lock(Lock),
+    /// The lead, for which a new campaign begins when it is lost.
+    Lead(Box<Campaign>),
+}
+
+enum Taken {
+    Lock(Lease),
+    Lead(Leadership),
+}
+
+/// What became of the program.
+enum Done {
+    Ended(Exit),
+    /// It was ended for the lease.
+    Lost {
+        /// A signal had told us to end, too.
+        told_to_end: bool,
+    },
+}
+
+/// Between two campaigns while the store does not answer.
+const AGAIN: Duration = Duration::from_secs(1);
+
+/// Waits for the lock or the lead and runs the program under it.
 pub(crate) fn run(plan: Plan) -> Result<Exit, Failure> {
     // Not the library's threads: the program ends with the thread that started it, and this one
     // lasts as long as the process.
@@ -46,30 +71,78 @@ pub(crate) fn run(plan: Plan) -> Result<Exit, Failure> {
         .map_err(|cause| Failure::system("the event loop could not be started", cause))?
         .block_on(async {
             let mut signals = Signals::listen()?;
-            let (lease, taken_at) = tokio::select! {
-                biased;
-                // Dropping the attempt has it taken back in the store, which `main` waits for.
-                signal = signals.next() => return Ok(ended_wait(signal)),
-                taken = acquire(&plan) => taken?,
-            };
-            let exit = under(&plan, &lease, taken_at, signals).await;
-            if exit.is_err() {
-                lease.release().await;
+            let mut again = false;
+            loop {
+                let (taken, taken_at) = tokio::select! {
+                    biased;
+                    // Dropping the attempt has it taken back in the store, which `main` waits for.
+                    signal = signals.next_to_end() => return Ok(ended_wait(signal)),
+                    taken = acquire(&plan, again) => taken?,
+                };
+                let done = under(&plan, taken.lease(), taken_at, &mut signals).await;
+                if done.is_err() {
+                    taken.lease().release().await;
+                }
+                let led = taken.end().await;
+                match done? {
+                    Done::Ended(exit) => return Ok(exit),
+                    Done::Lost { told_to_end: false } if led => again = true,
+                    Done::Lost { .. } => return Ok(Exit::Code(code::LOST)),
+                }
             }
-            exit
         })
+}
+
+impl Taken {
+    fn lease(&self) -> &Lease {
+        match self {
+            Self::Lock(lease) => lease,
+            Self::Lead(leadership) => leadership.lease(),
+        }
+    }
+
+    /// Ends it, and tells those who observe; whether it was the lead.
+    async fn end(self) -> bool {
+        match self {
+            Self::Lock(_) => false,
+            Self::Lead(leadership) => {
+                leadership.resign().await;
+                true
+            }
+        }
+    }
 }
 
 /// Takes the lock, with nearly all of the lease before us: a hand-off lasts only for its claim until
 /// the holder has confirmed it, which is less than many a grace.
-async fn acquire(plan: &Plan) -> leasehold::Result<(Lease, BootTime)> {
+async fn acquire(plan: &Plan, again: bool) -> leasehold::Result<(Taken, BootTime)> {
     let (ttl, limit) = (plan.options.ttl, plan.options.max_hold.unwrap_or(plan.options.ttl));
-    let lease = plan.lock.clone().acquire().await?;
-    let taken_at = BootClock.now();
-    if lease.remaining() < ttl.min(limit) / 10 * 9 {
-        lease.extend(ttl).await?;
+    loop {
+        let taken = match &plan.right {
+            Right::Lock(lock) => lock.clone().acquire().await.map(Taken::Lock),
+            Right::Lead(campaign) => Campaign::clone(campaign).acquire().await.map(Taken::Lead),
+        };
+        match taken {
+            Ok(taken) => {
+                let taken_at = BootClock.now();
+                if taken.lease().remaining() < ttl.min(limit) / 10 * 9 {
+                    taken.lease().extend(ttl).await?;
+                }
+                return Ok((taken, taken_at));
+            }
+            // It led before: what took the lead from it may go on for a while.
+            Err(error) if again && worth_another(error.kind()) => {
+                tracing::warn!(%error, "campaigning again");
+                tokio::time::sleep(AGAIN).await;
+            }
+            Err(error) => return Err(error),
+        }
     }
-    Ok((lease, taken_at))
+}
+
+/// Whether a campaign that failed so may succeed a little later.
+fn worth_another(kind: ErrorKind) -> bool {
+    matches!(kind, ErrorKind::StoreUnavailable | ErrorKind::Lost)
 }
 
 /// The exit for a signal that came during the wait.
@@ -82,8 +155,8 @@ async fn under(
     plan: &Plan,
     lease: &Lease,
     taken_at: BootTime,
-    mut signals: Signals,
-) -> Result<Exit, Failure> {
+    signals: &mut Signals,
+) -> Result<Done, Failure> {
     signals.listen_as_parent()?;
     let mut terminal = Terminal::open();
     let guard = Guard::start()?;
@@ -107,6 +180,7 @@ async fn under(
         taken_at,
         guarded: BootTime::default(),
         interrupted: false,
+        told_to_end: false,
         own_stop: false,
         lost: None,
         killed: false,
@@ -125,6 +199,8 @@ struct Supervisor<'a> {
     guarded: BootTime,
     /// SIGINT came to us.
     interrupted: bool,
+    /// So did a signal that ends a program.
+    told_to_end: bool,
     /// The next SIGTSTP is the one that we sent to our own group.
     own_stop: bool,
     /// Why the program was told to end on the lease's account.
@@ -133,7 +209,7 @@ struct Supervisor<'a> {
 }
 
 impl Supervisor<'_> {
-    async fn supervise(mut self, mut signals: Signals) -> Result<Exit, Failure> {
+    async fn supervise(mut self, signals: &mut Signals) -> Result<Done, Failure> {
         loop {
             match self.process.change() {
                 Ok(Some(Change::Ended)) => return self.ended().await,
@@ -209,6 +285,7 @@ impl Supervisor<'_> {
             Signal::TSTP if std::mem::take(&mut self.own_stop) => {}
             signal => {
                 self.interrupted |= signal == Signal::INT;
+                self.told_to_end |= ENDING.contains(&signal);
                 self.process.send(signal);
             }
         }
@@ -261,7 +338,7 @@ impl Supervisor<'_> {
     }
 
     /// The program ended, and is not reaped: its group's number is still its own.
-    async fn ended(mut self) -> Result<Exit, Failure> {
+    async fn ended(mut self) -> Result<Done, Failure> {
         let mut lost = self.lost.take().or_else(|| self.lease.lost_reason().map(|r| why(r).into()));
         if lost.is_some() {
             // Its children too.
@@ -288,12 +365,12 @@ impl Supervisor<'_> {
             }
             let by_ctrl_c = exit == Exit::signal(Signal::INT.as_raw()) && terminal.is_ours();
             if by_ctrl_c && lost.is_none() && (lent || self.interrupted) {
-                return Ok(Exit::Interrupted { group: lent });
+                return Ok(Done::Ended(Exit::Interrupted { group: lent }));
             }
         }
-        let Some(reason) = lost else { return Ok(exit) };
+        let Some(reason) = lost else { return Ok(Done::Ended(exit)) };
         print::complain(&format!("lock {}: {reason}; the program was ended", self.lease.name()));
-        Ok(Exit::Code(code::LOST))
+        Ok(Done::Lost { told_to_end: self.told_to_end })
     }
 }
 

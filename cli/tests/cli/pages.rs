@@ -8,7 +8,7 @@ fn every_shell_has_its_completions() {
     for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
         let ended = place.run(["completions", shell]);
         assert_eq!(ended.code(), Some(0), "{ended:?}");
-        for word in ["run", "ls", "show", "completions", "max-hold", "store"] {
+        for word in ["run", "elect", "ls", "show", "completions", "max-hold", "observe", "store"] {
             assert!(ended.text().contains(word), "{shell} lacks {word}");
         }
         assert!(!ended.text().contains("__guard"));
@@ -36,6 +36,7 @@ fn every_command_has_its_page() {
     for (command, title, word) in [
         ("", ".TH leasehold 1", "leasehold\\-run(1)"),
         ("run", ".TH leasehold-run 1", "Exit status"),
+        ("elect", ".TH leasehold-elect 1", "value_hex"),
         ("ls", ".TH leasehold-ls 1", "prefix"),
         ("show", ".TH leasehold-show 1", "told_ms"),
         ("completions", ".TH leasehold-completions 1", "shell"),

@@ -259,7 +259,7 @@ impl Leadership {
     /// may.
     pub async fn resign(self) -> Release {
         let released = self.lease.release().await;
-        if released == Release::Released || released == Release::Background {
+        if !matches!(released, Release::Lost(_)) {
             let sys = self.shelf.runtime.sys.clone();
             let told = tell_the_end(&self.shelf, self.lease.name(), self.lease.fence());
             within(&sys, sys.now() + PATIENCE, told).await;
