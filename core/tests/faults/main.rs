@@ -14,6 +14,7 @@ mod guards;
 mod histories;
 mod holding;
 mod late;
+mod parties;
 mod pushes;
 mod restart;
 mod rights;
@@ -36,6 +37,7 @@ const PARTS: &[(&str, &[Test], &[Flavour])] = &[
     ("answers", answers::TESTS, BOTH),
     ("late", late::TESTS, BOTH),
     ("pushes", pushes::TESTS, REDIS),
+    ("parties", parties::TESTS, BOTH),
     ("flushed", flushed::TESTS, REDIS),
     ("restart", restart::TESTS, BOTH),
     ("crowds", crowds::TESTS, REDIS),
