@@ -17,6 +17,7 @@ pub(crate) const CASES: &[Case] = cases![
         a_leader_that_resigned_leads_no_more,
         a_leader_that_is_dropped_is_gone_before_its_lease,
         a_deposed_leader_says_nothing_more,
+        a_deposed_leader_is_not_shown_for_its_successor,
         fences_that_are_shown_only_grow,
         of_many_candidates_each_leads_once,
         a_lead_that_is_taken_is_not_waited_for,
@@ -141,6 +142,21 @@ async fn a_deposed_leader_says_nothing_more(scene: Scene) {
     new.proclaim("still").await.expect("it leads");
     let leader = election(&scene.clients[2]).leader().await.expect("an answer").expect("one leads");
     assert_eq!(leader.value, b"still");
+}
+
+/// Its value is still there, and the lock is held: by one who has said nothing yet.
+async fn a_deposed_leader_is_not_shown_for_its_successor(scene: Scene) {
+    let old = election(&scene.clients[0]).campaign().value("old").ttl(LONG).await.expect("won");
+    let mut observer = election(&scene.clients[2]).observe();
+    assert_eq!(next(&mut observer).await.map(|it| it.fence), Some(old.fence()));
+    let evict = Evict { why: "a test".to_owned(), fence: None };
+    scene.clients[2].evict(NAME, &evict).await.expect("an answer");
+    let successor = scene.clients[1].lock(NAME).ttl(LONG).await.expect("free");
+    assert!(successor.fence() > old.fence());
+    assert_eq!(election(&scene.clients[2]).leader().await.expect("an answer"), None);
+    // The same for one that saw the old one lead, once it looks.
+    drop(old);
+    assert_eq!(next(&mut observer).await, None);
 }
 
 async fn fences_that_are_shown_only_grow(scene: Scene) {
