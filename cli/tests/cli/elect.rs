@@ -89,6 +89,20 @@ fn a_signal_ends_the_second_wait_as_it_does_the_first() {
 }
 
 #[test]
+fn an_observer_that_nobody_reads_ends() {
+    let place = Place::new();
+    let mut command = std::process::Command::new("sh");
+    command.args(["-c", r#""$LEASEHOLD" elect x --observe | head -n 1; echo over"#]);
+    place.settle(&mut command);
+    let mut pipeline = Running::start(command);
+    assert_eq!(pipeline.line(), r#"{"name":"x","leader":null}"#);
+    // `head` is gone after that line, and the observer sees so when it has another.
+    assert_eq!(elect(&place, &[], "true").finish().code(), Some(0));
+    assert_eq!(elect(&place, &[], "true").finish().code(), Some(0));
+    assert_eq!(pipeline.line(), "over");
+}
+
+#[test]
 fn what_does_not_fit_is_refused() {
     let place = Place::new();
     let both = ["elect", "x", "--observe", "--", "true"];
