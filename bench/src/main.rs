@@ -88,6 +88,8 @@ enum Part {
     Watchdog,
     /// Uncontended pairs on Redis.
     RedisPairs,
+    /// A thousand locks at once on Redis.
+    RedisBatch,
     /// 16 contenders on one lock on Redis, in one process and in four.
     RedisContended,
     /// 10, 1,000 and 10,000 waiters on one lock on Redis.
@@ -200,6 +202,7 @@ fn measure(args: &Args, plan: &Plan, folder: &Path) -> Result<Vec<Section>> {
     }
     let parts = redis::Parts {
         pairs: wanted(Part::RedisPairs),
+        batch: wanted(Part::RedisBatch),
         contended: wanted(Part::RedisContended),
         crowd: wanted(Part::RedisCrowd),
         held: wanted(Part::RedisHeld),

@@ -1,5 +1,6 @@
 //! The part of the bench that stands on Redis.
 
+mod batch;
 mod blpop;
 mod contended;
 mod contest;

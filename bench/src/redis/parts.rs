@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
+use super::batch::batch;
 use super::contended::{HOLDS, SHAPES, contended};
 use super::crowd::crowd;
 use super::held::held;
@@ -17,6 +18,8 @@ use crate::rounds::Section;
 pub(crate) struct Parts {
     /// Uncontended pairs.
     pub(crate) pairs: bool,
+    /// A thousand locks at once.
+    pub(crate) batch: bool,
     /// Sixteen contenders on one lock.
     pub(crate) contended: bool,
     /// Ten to 10,000 waiters on one lock.
@@ -35,7 +38,9 @@ pub(crate) const HELD50K: (u32, Duration) = (50_000, Duration::from_secs(6));
 /// Measures what is wanted; nothing where there is no server.
 pub(crate) fn measure(plan: &Plan, folder: &Path, parts: Parts) -> Result<Vec<Section>> {
     let mut sections = Vec::new();
-    if !(parts.pairs || parts.contended || parts.crowd || parts.held || parts.held50k) {
+    let Parts { pairs, batch: together, contended: contest, crowd: many, held: kept, held50k } =
+        parts;
+    if ![pairs, together, contest, many, kept, held50k].contains(&true) {
         return Ok(sections);
     }
     let lab = match Lab::open(folder) {
@@ -49,6 +54,9 @@ pub(crate) fn measure(plan: &Plan, folder: &Path, parts: Parts) -> Result<Vec<Se
         for tasks in [1, 64] {
             sections.push(uncontended(plan, &lab, tasks)?);
         }
+    }
+    if parts.batch {
+        sections.push(batch(plan, &lab)?);
     }
     if parts.contended {
         for hold in HOLDS {

@@ -7,7 +7,8 @@ use redis::{Cmd, Script};
 use super::rival::{Contender, Rival, TTL_MS};
 use crate::Result;
 
-const RELEASE: &str =
+/// Deletes the key where it still has the token.
+pub(crate) const RELEASE: &str =
     "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end return 0";
 
 /// All tasks on one connection.

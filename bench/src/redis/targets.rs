@@ -2,7 +2,7 @@
 
 use super::contended::{self, HOLDS, SHAPES};
 use super::parts::HELD;
-use super::{crowd, held, pairs};
+use super::{batch, crowd, held, pairs};
 use crate::rounds::Section;
 use crate::target::{Target, Wanted, times};
 
@@ -10,6 +10,7 @@ use crate::target::{Target, Wanted, times};
 pub(crate) fn targets(sections: &[Section]) -> Vec<Target> {
     let mut list = List { sections, targets: Vec::new() };
     list.uncontended();
+    list.batch();
     list.contended();
     list.crowd();
     list.held();
@@ -87,6 +88,15 @@ impl<'a> List<'a> {
                 }
             }
         }
+    }
+
+    fn batch(&mut self) {
+        let Some(section) = self.section(batch::TITLE) else { return };
+        let [limit, ours, single] = batch::ROWS;
+        let gain = times(section, ours, &[single]);
+        self.add("1,000 locks at once / one by one", gain, Wanted::AtLeast(50.0));
+        let cost = times(section, limit, &[ours]);
+        self.add("1,000 locks at once: time / one raw pipeline", cost, Wanted::AtMost(1.5));
     }
 
     fn crowd(&mut self) {

@@ -29,4 +29,27 @@ if #ARGV % 5 == 0 then
       end
     end
   end
+elseif #KEYS > 4 and #KEYS <= 16000 then
+  -- All or nothing: looked at first, then taken. Whatever is not as simple is for the functions below;
+  -- so is what Lua has no room for on its stack.
+  local call, sub, locks, free = redis.call, string.sub, {}, true
+  local time = call('TIME')
+  local fence, now = time[1] .. sub('00000' .. time[2], -6), time[1] * 1000 + time[2] / 1000
+  for index = 1, #KEYS / 4 do
+    local L, s = KEYS[4 * index - 3], call('GET', KEYS[4 * index - 2])
+    free = free and not locks[L] and (not s or (string.byte(s) == 48 and sub(s, 2, 17) < fence
+      and sub(s, 2, 14) + sub(s, 18, 30) >= now))
+    if not free then break end
+    locks[index], locks[L] = L, true
+  end
+  if free and fence < '9007199254740992' and call('EXISTS', unpack(locks)) == 0 then
+    local answers = {}
+    for index = 1, #locks do
+      local at = 5 * index
+      call('SET', locks[index], ARGV[at - 4], 'PX', ARGV[at - 3])
+      call('SET', KEYS[4 * index - 2], '0' .. fence .. ARGV[at - 1], 'PX', ARGV[at - 2])
+      answers[index] = fence
+    end
+    return answers
+  end
 end
