@@ -2,6 +2,7 @@
 //! rules.
 
 use std::collections::BTreeMap;
+use std::collections::HashSet;
 use std::time::Duration;
 
 use leasehold::LostReason;
@@ -104,8 +105,8 @@ fn leaves_nothing(history: &[Op]) {
 /// A server's clock counts milliseconds, and is the only one: a step of it is time that passes.
 ///
 /// A release without a queue leaves the tenure's note behind. A token that asks again, as no client's
-/// does, would be refused after the tenure's time, as one that slept: it releases twice here. And who
-/// finds a queue full removes the dead from it, which then have lost their places. One ask that is all
+/// does, would be refused after the tenure's time, as one that slept: it releases twice here, and does
+/// not ask again after a tenure that was renewed, which the note does not know. And who finds a queue full removes the dead from it, which then have lost their places. One ask that is all
 /// or nothing is an ask like any other there.
 fn in_millis(history: &[Op]) -> Vec<Op> {
     let whole = |span: &Duration| Duration::from_millis(u64::try_from(span.as_millis()).unwrap());
@@ -125,14 +126,26 @@ fn in_millis(history: &[Op]) -> Vec<Op> {
         });
         Try { wait, ..one.clone() }
     };
-    let mut steps = Vec::new();
+    let renewed = |until: usize, lock: usize, who: usize| {
+        let of = |op: &Op| matches!(op, Op::Renew { name, attempt, .. } if (*name, *attempt) == (lock, who));
+        history[..until].iter().any(of)
+    };
+    let (mut steps, mut over) = (Vec::new(), HashSet::new());
     for (index, op) in history.iter().enumerate() {
         match op {
             Op::Advance(span) => steps.push(Op::Advance(whole(span))),
             Op::StepWall(_) => {}
             Op::Ask(tries, how) => {
                 let how = if tries.len() == 1 { How::EachAlone } else { *how };
-                steps.push(Op::Ask(tries.iter().map(waits).collect(), how));
+                let new = |one: &&Try| !over.contains(&(one.name, one.attempt));
+                let tries: Vec<Try> = tries.iter().filter(new).map(waits).collect();
+                if !tries.is_empty() {
+                    steps.push(Op::Ask(tries, how));
+                }
+            }
+            Op::Release { name, attempt, tomb: None } if renewed(index, *name, *attempt) => {
+                over.insert((*name, *attempt));
+                steps.push(op.clone());
             }
             Op::Release { name, attempt, tomb: None }
                 if asks_again(&history[index..], *name, *attempt) =>

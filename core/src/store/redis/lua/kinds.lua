@@ -87,10 +87,14 @@ local function make()
     s.one = nil
   end
 
+  -- When the last of several ends.
+  local function last_end(s)
+    return tonumber(call('ZRANGE', s.Q, -1, -1, 'WITHSCORES')[2] or 0) - SEVERAL
+  end
+
   -- After some of several were removed: L lasts as long as those that are left. The tag of these.
   local function settle(s)
-    local last = call('ZRANGE', s.Q, -1, -1, 'WITHSCORES')[2]
-    local span = tonumber(last or 0) - SEVERAL - now
+    local span = last_end(s) - now
     s.one = span > 0 and one(s) or nil
     if s.one then
       call('PEXPIRE', s.L, math.max(span - 1, 1))
@@ -262,7 +266,12 @@ local function make()
   -- When there may be room, and who is there: of readers the last end counts, of permits the first.
   local function busy(s, holder)
     if not s.one then return left(s), shown(s) end
-    if holder == 's' then return call('PTTL', s.L) + 1, s.one.profile end
+    if holder == 's' then
+      local span = call('PTTL', s.L) + 1
+      -- No key can be kept for less than that.
+      if span <= 2 then span = last_end(s) - now end
+      return span, s.one.profile
+    end
     local soon = one(s) or s.one
     return soon.till - now, soon.profile
   end
@@ -420,7 +429,7 @@ local function make()
     if tomb(s, token) == REVOKED then return 2 end
     if s.v and s.v ~= MARK or s.odd or s.t and s.t ~= MARK and s.t ~= token then return 3 end
     -- What may be held beside it did not take its place.
-    if not beside and call('ZCOUNT', s.Q, SEVERAL, '+inf') > 0 then return 3 end
+    if not beside and call('ZCOUNT', s.Q, SEVERAL + now + 1, '+inf') > 0 then return 3 end
     return 4
   end
 
