@@ -33,7 +33,7 @@ elseif #KEYS > 4 and #KEYS <= 16000 then
   -- All or nothing: looked at first, then taken. Whatever is not as simple is for the functions below;
   -- so is what Lua has no room for on its stack.
   local call, sub, locks, free = redis.call, string.sub, {}, true
-  local time = call('TIME')
+  local time = redis.call('TIME')
   local fence, now = time[1] .. sub('00000' .. time[2], -6), time[1] * 1000 + time[2] / 1000
   for index = 1, #KEYS / 4 do
     local L, s = KEYS[4 * index - 3], call('GET', KEYS[4 * index - 2])
