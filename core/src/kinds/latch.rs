@@ -66,7 +66,7 @@ struct Counted {
 impl Latch {
     pub(crate) fn new(client: Client, name: Result<Name>, count: u64) -> Self {
         let name = name.map_err(|error| error.message().to_owned());
-        Self { client, name, count, keep: KEEP, member: Arc::default() }
+        Self { client, name, count, keep: KEEP, member: Arc::new(PerProcess::new()) }
     }
 
     /// How long it is kept once it is open, at least a minute. Default one hour. A latch that never
