@@ -12,11 +12,11 @@ use super::resp;
 /// The line that reads the server's clock. A test may have it read another.
 const CLOCK: &str = "redis.call('TIME')";
 
-/// Asks that share a call. An ask costs several times a renewal: the heartbeats of 10,000 waiters
+/// Heartbeats that share a call. An ask of a waiter costs several times a renewal: those of 10,000
 /// must not hold up a release for much longer than those of ten do.
 pub(super) const ASKS: usize = 8;
-/// The same for releases and renewals of different callers.
-const RELEASES: usize = 32;
+/// Calls of different callers that may travel together.
+const TOGETHER: usize = 32;
 
 /// One script.
 pub(super) struct Script {
@@ -94,18 +94,18 @@ impl Scripts {
             acquire: script(
                 when_short(include_str!("lua/acquire.lua")),
                 &["local ANY = false\n", steps].concat(),
-                ASKS,
+                TOGETHER,
             ),
             acquire_any: script("local done = {}\n", &["local ANY = true\n", steps].concat(), ASKS),
             renew: script(
                 when_short(include_str!("lua/renew.lua")),
                 include_str!("lua/renew_steps.lua"),
-                RELEASES,
+                TOGETHER,
             ),
             release: script(
                 when_short(include_str!("lua/release.lua")),
                 include_str!("lua/release_steps.lua"),
-                RELEASES,
+                TOGETHER,
             ),
             evict: of_one(include_str!("lua/evict.lua")),
             inspect: of_one(include_str!("lua/inspect.lua")),

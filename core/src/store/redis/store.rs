@@ -279,10 +279,11 @@ impl Store for RedisStore {
                     self.acquire_some(asks, how).await
                 };
             }
-            match asks.len() {
-                1..=ASKS => self.acquire_some(asks, how).await,
-                _ => all(asks.chunks(ASKS).map(|asks| self.acquire_some(asks, how))).await,
+            let most = if asks.iter().any(|ask| ask.wait.is_some()) { ASKS } else { BATCH };
+            if (1..=most).contains(&asks.len()) {
+                return self.acquire_some(asks, how).await;
             }
+            all(asks.chunks(most).map(|asks| self.acquire_some(asks, how))).await
         })
     }
 

@@ -35,8 +35,8 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 /// What the ACL user of a program with locks needs, and nothing else (docs/redis.md). The greeting,
 /// HELLO with AUTH and SETNAME, needs no right.
-pub const MINIMAL_ACL: &str = "~* resetchannels &leasehold:* -@all +select +ping +subscribe +publish +scan +evalsha +eval +time +get +set +del +pttl +pexpire \
-     +exists +hget +hmget +hset +hdel +hincrby +zadd +zrem +zrange +zrangebyscore +zcount +zscore \
+pub const MINIMAL_ACL: &str = "~* resetchannels &leasehold:* -@all +select +ping +subscribe +publish +scan +evalsha +eval +time +get +mget +set +del +pttl +pexpire \
+     +exists +hget +hmget +hset +hdel +hincrby +zadd +zrem +zcard +zrange +zrangebyscore +zcount +zscore \
      +zremrangebyscore";
 
 /// How the server is reached.

@@ -6,50 +6,97 @@
 -- with first 1 for the first in line behind a holder of ours, 2 behind another library's, 0 for the
 -- rest; {3, left, holder} busy, {4, limit} the queue is full, {5} cancelled, an error.
 --
--- Locks that are free, alone and uncontended come first: the functions below cost more than all of
--- this. Numbers stay strings, of one width each, for Lua is slow to write them.
+-- What is asked for most comes first, for the functions below cost more than all of this: a lock that
+-- is free, and one behind whose holder others wait already. What is not as simple is left to them, as
+-- it was. Numbers stay strings, of one width each, for Lua is slow to write them.
 local done = {}
 if #ARGV % 5 == 0 then
-  local call, sub, fence, now = redis.call, string.sub
-  for index = 1, #KEYS / 4 do
-    local at, S = 5 * index, KEYS[4 * index - 2]
-    local s = call('GET', S)
-    if not s or string.byte(s) == 48 then
-      if not fence then
-        local time = redis.call('TIME')
-        fence = time[1] .. sub('00000' .. time[2], -6)
-        now = time[1] * 1000 + time[2] / 1000
+  local call, sub, byte, floor = redis.call, string.sub, string.byte, math.floor
+  local time, locks, later = redis.call('TIME'), #KEYS / 4, {}
+  local fence = time[1] .. sub('00000' .. time[2], -6)
+  local now, left = time[1] * 1000 + floor(time[2] / 1000), locks
+  for index = 1, locks do
+    local at, L, S = 5 * index, KEYS[4 * index - 3], KEYS[4 * index - 2]
+    local token, wait = ARGV[at - 4], ARGV[at]
+    -- Where one of the same lock is left to the functions below, it comes before this one.
+    local soon = not later[L]
+    if soon and fence < '9007199254740992'
+      and call('SET', L, token, 'NX', 'PX', ARGV[at - 3]) then
+      local s = call('SET', S, '0' .. fence .. ARGV[at - 1], 'PX', ARGV[at - 2], 'GET')
+      -- Nobody waits, the last fence is behind, and its tenure was given back, not run out.
+      if not s or (byte(s) == 48 and sub(s, 2, 17) < fence
+        and sub(s, 2, 14) + sub(s, 18, 30) >= now) then
+        if locks == 1 then return fence end
+        done[index], left = fence, left - 1
+      else
+        call('DEL', L)
+        call('SET', S, s, 'PX', math.max(ARGV[at - 2], call('PTTL', KEYS[4 * index])))
       end
-      if (not s or (sub(s, 2, 17) < fence and sub(s, 2, 14) + sub(s, 18, 30) >= now))
-        and fence < '9007199254740992'
-        and call('SET', KEYS[4 * index - 3], ARGV[at - 4], 'NX', 'PX', ARGV[at - 3]) then
-        call('SET', S, '0' .. fence .. ARGV[at - 1], 'PX', ARGV[at - 2])
-        if #KEYS == 4 then return fence end
-        done[index] = fence
+    elseif soon and wait ~= '' then
+      local s, Q, H = call('GET', S), KEYS[4 * index], KEYS[4 * index - 1]
+      local held = s and byte(s) == 49 and sub(s, 31, 62)
+      local head = held and held ~= token and redis.pcall('GET', L) == held
+        and call('ZRANGE', Q, 0, 0)[1]
+      if head and byte(head) ~= 120 and not call('ZSCORE', Q, 'x' .. token) then
+        local ahead = sub(head, 27)
+        local known = call('HMGET', H, 'w' .. token, 'k', 'a' .. ahead, 'z')
+        local lives, claim, limit, rank, channel =
+          string.match(wait, '^(%S+) (%S+) (%S+) (%S+) (%S+)$')
+        local till, own = now + lives, known[1]
+        -- Whoever is first is alive, H and Q need not be kept for longer, and there is room.
+        if (ahead == token or tonumber(known[3] or 0) > now)
+          and tonumber(known[2] or 0) >= till + 1800000
+          and (own or call('ZCARD', Q) < tonumber(limit)) then
+          local place = own and sub(own, 1, 26)
+            or rank .. string.format('%016.0f', call('HINCRBY', H, 's', 1))
+          local entry = place .. ' ' .. claim .. ' ' .. channel
+            .. string.match(ARGV[at - 1], '^%S+ %S+( .*)$', 47)
+          if entry == own then
+            call('HSET', H, 'a' .. token, till)
+          elseif own then
+            call('HSET', H, 'w' .. token, entry, 'a' .. token, till)
+          else
+            local due = tonumber(known[4] or 0)
+            call('HSET', H, 'w' .. token, entry, 'a' .. token, till, 'z', math.min(due, till))
+            call('ZADD', Q, 0, place .. token)
+          end
+          local rest = call('PTTL', L)
+          if rest >= 0 then rest = rest + 1 end
+          local first = (ahead == token or place < sub(head, 1, 26)) and 1 or 0
+          done[index] = { 2, first, rest, string.match(s, '^%S+ %S+ (.*)$', 64) }
+          left = left - 1
+        end
       end
     end
+    later[L] = not done[index]
   end
+  if left == 0 then return done end
 elseif #KEYS > 4 and #KEYS <= 16000 then
   -- All or nothing: looked at first, then taken. Whatever is not as simple is for the functions below;
   -- so is what Lua has no room for on its stack.
-  local call, sub, locks, free = redis.call, string.sub, {}, true
+  local call, sub, byte = redis.call, string.sub, string.byte
+  local locks, states, seen, free = {}, {}, {}, true
   local time = redis.call('TIME')
   local fence, now = time[1] .. sub('00000' .. time[2], -6), time[1] * 1000 + time[2] / 1000
   for index = 1, #KEYS / 4 do
-    local L, s = KEYS[4 * index - 3], call('GET', KEYS[4 * index - 2])
-    free = free and not locks[L] and (not s or (string.byte(s) == 48 and sub(s, 2, 17) < fence
-      and sub(s, 2, 14) + sub(s, 18, 30) >= now))
-    if not free then break end
-    locks[index], locks[L] = L, true
+    local L = KEYS[4 * index - 3]
+    free = free and not seen[L]
+    locks[index], states[index], seen[L] = L, KEYS[4 * index - 2], true
   end
   if free and fence < '9007199254740992' and call('EXISTS', unpack(locks)) == 0 then
-    local answers = {}
-    for index = 1, #locks do
-      local at = 5 * index
-      call('SET', locks[index], ARGV[at - 4], 'PX', ARGV[at - 3])
-      call('SET', KEYS[4 * index - 2], '0' .. fence .. ARGV[at - 1], 'PX', ARGV[at - 2])
-      answers[index] = fence
+    for _, s in ipairs(call('MGET', unpack(states))) do
+      free = free and (not s or (byte(s) == 48 and sub(s, 2, 17) < fence
+        and sub(s, 2, 14) + sub(s, 18, 30) >= now))
     end
-    return answers
+    if free then
+      local answers = {}
+      for index = 1, #locks do
+        local at = 5 * index
+        call('SET', locks[index], ARGV[at - 4], 'PX', ARGV[at - 3])
+        call('SET', states[index], '0' .. fence .. ARGV[at - 1], 'PX', ARGV[at - 2])
+        answers[index] = fence
+      end
+      return answers
+    end
   end
 end
