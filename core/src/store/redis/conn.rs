@@ -172,8 +172,14 @@ impl Conn {
             let mut pipe = self.pipe();
             if let Some(why) = &pipe.dead {
                 let _ = asker.send(Err(lost(why)));
-            } else if pipe.gather.full() {
-                pipe.gather.add(script, call, asker);
+            } else if pipe.gather.full(alone()) {
+                let first = pipe.gather.add(script, call, asker);
+                // By the driver, whose turn comes after those of all who can run now; where another
+                // reads, at the next answer.
+                if first && pipe.gather.may_go() && pipe.driven() {
+                    drop(pipe);
+                    self.nudge.notify_one();
+                }
             } else {
                 pipe.gather.sent();
                 pipe.due.push_back(Due { sent: self.sys.now(), to: To::Call(vec![asker]) });
@@ -186,7 +192,7 @@ impl Conn {
         Reply { conn: Arc::clone(self), answer, done: false }
     }
 
-    /// Sends the calls that waited for an answer.
+    /// Sends the calls that waited for an answer, or for the others of a burst.
     fn send_gathered(&self) {
         let mut pipe = self.pipe();
         while let Some((bytes, askers)) = pipe.gather.next() {
@@ -259,6 +265,7 @@ impl Conn {
                 }
                 driving
             };
+            self.send_gathered();
             if !driving {
                 self.link.rest();
                 nudged.await;
@@ -486,6 +493,17 @@ impl Drop for Reply {
             self.conn.abandoned();
         }
     }
+}
+
+/// Whether this thread makes one call at a time: it waits for the answer before the next.
+#[cfg(feature = "native")]
+fn alone() -> bool {
+    runtime::mode() == runtime::Mode::Blocking
+}
+
+#[cfg(not(feature = "native"))]
+fn alone() -> bool {
+    false
 }
 
 /// The result of `work`, or none where `stop` came first.

@@ -2,7 +2,8 @@
 //!
 //! While a few calls are under way, those that come meanwhile wait for an answer and then go as one:
 //! the server takes one call of many locks for a fraction of what as many calls cost it, and both
-//! sides a system call for a fraction of what as many cost. A caller that is alone never waits. The
+//! sides a system call for a fraction of what as many cost. A caller that is alone never waits; tasks
+//! that an answer woke together, one after the other in one thread, go on together. The
 //! trap is an error of one lock that would be taken for all: the scripts answer each lock apart.
 
 use std::collections::VecDeque;
@@ -14,9 +15,9 @@ use super::resp::Value;
 use super::script::{Call, Script};
 use crate::Result;
 
-/// With so many calls under way, those that come wait for an answer. Two, so that the server has one
-/// while the other's answer is read.
-const UNDER_WAY: usize = 2;
+/// With so many calls under way, those that come wait for an answer. Enough that the server has one
+/// while the answers of the others are read and told.
+const UNDER_WAY: usize = 3;
 /// Where one lock's answer goes.
 pub(super) type Asker = oneshot::Sender<Result<Value>>;
 
@@ -34,9 +35,16 @@ struct Bundle {
 }
 
 impl Gather {
-    /// Whether a call has to wait.
-    pub(super) fn full(&self) -> bool {
-        self.under_way >= UNDER_WAY || !self.waiting.is_empty()
+    /// Whether a call has to wait. One of a thread that is `alone` in making it goes at once while it
+    /// can; beside another under way, a task's waits until all that can run have made theirs.
+    pub(super) fn full(&self, alone: bool) -> bool {
+        let most = if alone { UNDER_WAY } else { 1 };
+        self.under_way >= most || !self.waiting.is_empty()
+    }
+
+    /// Whether those that wait may go now.
+    pub(super) fn may_go(&self) -> bool {
+        self.under_way < UNDER_WAY
     }
 
     /// Notes a call that is sent by itself.
@@ -49,8 +57,9 @@ impl Gather {
         self.under_way -= 1;
     }
 
-    /// Has a call of one lock wait.
-    pub(super) fn add(&mut self, script: &Arc<Script>, call: &Call, asker: Asker) {
+    /// Has a call of one lock wait; whether it is the first that does.
+    pub(super) fn add(&mut self, script: &Arc<Script>, call: &Call, asker: Asker) -> bool {
+        let first = self.waiting.is_empty();
         let fits = |bundle: &&mut Bundle| {
             bundle.askers.len() < script.together && Arc::ptr_eq(&bundle.script, script)
         };
@@ -61,11 +70,12 @@ impl Gather {
             let (script, call) = (Arc::clone(script), call.clone());
             self.waiting.push_back(Bundle { script, call, askers: vec![asker] });
         }
+        first
     }
 
     /// The next request that may go, and whose answers it brings.
     pub(super) fn next(&mut self) -> Option<(Vec<u8>, Vec<Asker>)> {
-        if self.under_way >= UNDER_WAY {
+        if !self.may_go() {
             return None;
         }
         let Bundle { script, call, askers } = self.waiting.pop_front()?;

@@ -16,7 +16,7 @@ const CLOCK: &str = "redis.call('TIME')";
 /// must not hold up a release for much longer than those of ten do.
 pub(super) const ASKS: usize = 8;
 /// Calls of different callers that may travel together.
-const TOGETHER: usize = 32;
+const TOGETHER: usize = 24;
 
 /// One script.
 pub(super) struct Script {
