@@ -4,14 +4,16 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use leasehold::sys::fork::Inherited;
-use leasehold::{ErrorKind, Lock, LockAll};
+use leasehold::{Barrier, Campaign, Error, ErrorKind, Lock, LockAll, Result};
 
+use crate::stop::Stop;
 use crate::{ErrorInfo, Held, Pending};
 
 /// What an attempt came to, as plain data. The lease itself is [`Attempt::held`].
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Outcome {
-    /// The lock is held.
+    /// The lock is held, or the lead, or a place inside; of several that were tried each alone, each
+    /// has its own outcome.
     Held {
         /// The tenure's fence; 0 of several.
         fence: u64,
@@ -40,6 +42,15 @@ impl Outcome {
             Self::Cancelled => Some(ErrorInfo::cancelled()),
         }
     }
+
+    fn failed(error: &Error) -> Self {
+        match error.kind() {
+            ErrorKind::Timeout => Self::TimedOut(error.into()),
+            ErrorKind::Cancelled => Self::Cancelled,
+            ErrorKind::Deadlock => Self::Deadlock(error.into()),
+            _ => Self::Failed(error.into()),
+        }
+    }
 }
 
 /// One try to take a lock. It owns what it obtains: dropping or cancelling it gives that back.
@@ -49,54 +60,84 @@ pub struct Attempt {
 }
 
 /// Where the lease lands, and whether it is still wanted.
+#[derive(Default)]
 struct Slot {
     state: Mutex<State>,
-    stop: Mutex<Option<Box<dyn FnOnce() + Send>>>,
+    stop: Stop,
 }
 
 #[derive(Default)]
 struct State {
     cancelled: bool,
     held: Option<Held>,
+    each: Vec<(Outcome, Option<Held>)>,
+}
+
+/// What the work of an attempt came to.
+enum Found {
+    Held(Held),
+    Each(Vec<Result<Option<Held>>>),
+    Busy,
 }
 
 impl Attempt {
     /// A try at one lock.
-    pub(crate) fn start(lock: leasehold::Result<Lock>, try_only: bool) -> Self {
+    pub(crate) fn start(lock: Result<Lock>, try_only: bool) -> Self {
         Self::of(async move {
             let lock = lock?;
             let lease =
                 if try_only { lock.try_acquire().await? } else { Some(lock.acquire().await?) };
-            Ok(lease.map(Held::new))
+            Ok(lease.map_or(Found::Busy, |lease| Found::Held(Held::new(lease))))
         })
     }
 
     /// A try at several, all or none.
-    pub(crate) fn start_all(locks: leasehold::Result<LockAll>, try_only: bool) -> Self {
+    pub(crate) fn start_all(locks: Result<LockAll>, try_only: bool) -> Self {
         Self::of(async move {
             let locks = locks?;
             let leases =
                 if try_only { locks.try_acquire().await? } else { Some(locks.acquire().await?) };
-            Ok(leases.map(Held::all))
+            Ok(leases.map_or(Found::Busy, |leases| Found::Held(Held::all(leases))))
         })
     }
 
-    fn of(work: impl Future<Output = leasehold::Result<Option<Held>>> + Send + 'static) -> Self {
-        let (stop, stopped) = stopper();
-        let state = Mutex::default();
-        let slot = Arc::new(Slot { state, stop: Mutex::new(Some(stop)) });
+    /// A try at several, each alone, that waits for none.
+    pub(crate) fn start_each(locks: Result<LockAll>) -> Self {
+        Self::of(async move {
+            let each = locks?.try_each().await?.into_iter();
+            Ok(Found::Each(each.map(|one| one.map(|lease| lease.map(Held::new))).collect()))
+        })
+    }
+
+    /// A try to lead.
+    pub(crate) fn start_campaign(campaign: Result<Campaign>, try_only: bool) -> Self {
+        Self::of(async move {
+            let campaign = campaign?;
+            let lead = if try_only {
+                campaign.try_acquire().await?
+            } else {
+                Some(campaign.acquire().await?)
+            };
+            Ok(lead.map_or(Found::Busy, |lead| Found::Held(Held::leading(lead))))
+        })
+    }
+
+    /// A try to be in with all others.
+    pub(crate) fn start_enter(barrier: Result<(Barrier, Option<Duration>)>) -> Self {
+        Self::of(async move {
+            let (barrier, limit) = barrier?;
+            Ok(Found::Held(Held::inside(barrier.enter(limit).await?)))
+        })
+    }
+
+    fn of(work: impl Future<Output = Result<Found>> + Send + 'static) -> Self {
+        let slot = Arc::new(Slot::default());
         let landing = Arc::clone(&slot);
         let done = Pending::start(async move {
-            Ok(match first(work, stopped).await {
+            Ok(match landing.stop.clone().before(work).await {
                 None => Outcome::Cancelled,
-                Some(Ok(None)) => Outcome::Busy,
-                Some(Ok(Some(held))) => landing.land(held),
-                Some(Err(error)) => match error.kind() {
-                    ErrorKind::Timeout => Outcome::TimedOut(error.into()),
-                    ErrorKind::Cancelled => Outcome::Cancelled,
-                    ErrorKind::Deadlock => Outcome::Deadlock(error.into()),
-                    _ => Outcome::Failed(error.into()),
-                },
+                Some(Ok(found)) => landing.land(found),
+                Some(Err(error)) => Outcome::failed(&error),
             })
         });
         Self { done, slot: Inherited::new(slot) }
@@ -125,20 +166,17 @@ impl Attempt {
         if self.slot.forked() {
             return;
         }
-        let held = {
+        let (held, each) = {
             let mut state = self.slot.state();
             state.cancelled = true;
-            state.held.take()
+            (state.held.take(), std::mem::take(&mut state.each))
         };
         // Not merely dropped: what interrupted the caller may keep a clone of the handle alive, as a
         // Python traceback does.
-        if let Some(held) = held {
+        for held in held.into_iter().chain(each.into_iter().filter_map(|(_, held)| held)) {
             drop(held.release());
         }
-        let stop = self.slot.stop.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(stop) = stop {
-            stop();
-        }
+        self.slot.stop.flip();
         self.done.hand_over();
     }
 
@@ -146,6 +184,13 @@ impl Attempt {
     #[must_use]
     pub fn held(&self) -> Option<Held> {
         if self.slot.forked() { None } else { self.slot.state().held.clone() }
+    }
+
+    /// Of several that were tried each alone what each came to, in the order in which they were asked
+    /// for, once the outcome of all is `Held`. The leases are independent of each other.
+    #[must_use]
+    pub fn each(&self) -> Vec<(Outcome, Option<Held>)> {
+        if self.slot.forked() { Vec::new() } else { self.slot.state().each.clone() }
     }
 
     fn seen(&self, done: Option<Result<Outcome, ErrorInfo>>) -> Option<Outcome> {
@@ -170,55 +215,29 @@ impl Slot {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn land(&self, held: Held) -> Outcome {
+    fn land(&self, found: Found) -> Outcome {
         let mut state = self.state();
         if state.cancelled {
             drop(state);
-            drop(held);
+            drop(found);
             return Outcome::Cancelled;
         }
-        let fence = held.fence();
-        state.held = Some(held);
-        Outcome::Held { fence }
+        match found {
+            Found::Busy => Outcome::Busy,
+            Found::Held(held) => {
+                let fence = held.fence();
+                state.held = Some(held);
+                Outcome::Held { fence }
+            }
+            Found::Each(each) => {
+                let each = each.into_iter().map(|one| match one {
+                    Ok(Some(held)) => (Outcome::Held { fence: held.fence() }, Some(held)),
+                    Ok(None) => (Outcome::Busy, None),
+                    Err(error) => (Outcome::failed(&error), None),
+                });
+                state.each = each.collect();
+                Outcome::Held { fence: 0 }
+            }
+        }
     }
-}
-
-/// A switch and the future that it completes.
-fn stopper() -> (Box<dyn FnOnce() + Send>, impl Future<Output = ()> + Send) {
-    let shared = Arc::new(Switch::default());
-    let flip = Arc::clone(&shared);
-    let stop = Box::new(move || {
-        let waker = {
-            let mut state = flip.0.lock().unwrap_or_else(PoisonError::into_inner);
-            state.0 = true;
-            state.1.take()
-        };
-        if let Some(waker) = waker {
-            waker.wake();
-        }
-    });
-    let stopped = std::future::poll_fn(move |context| {
-        let mut state = shared.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if state.0 {
-            return std::task::Poll::Ready(());
-        }
-        state.1 = Some(context.waker().clone());
-        std::task::Poll::Pending
-    });
-    (stop, stopped)
-}
-
-#[derive(Default)]
-struct Switch(Mutex<(bool, Option<std::task::Waker>)>);
-
-/// The result of `work`, or none if `stopped` came first.
-async fn first<T>(work: impl Future<Output = T>, stopped: impl Future<Output = ()>) -> Option<T> {
-    let (mut work, mut stopped) = (std::pin::pin!(work), std::pin::pin!(stopped));
-    std::future::poll_fn(|context| {
-        if let std::task::Poll::Ready(value) = work.as_mut().poll(context) {
-            return std::task::Poll::Ready(Some(value));
-        }
-        stopped.as_mut().poll(context).map(|()| None)
-    })
-    .await
 }

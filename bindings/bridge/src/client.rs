@@ -4,9 +4,11 @@ use std::time::Duration;
 
 use leasehold::options::seconds;
 use leasehold::store::{Evict, Evicted, Kind};
-use leasehold::{ClientOptions, Lock, Name};
+use leasehold::{ClientOptions, Deadlocks, Lock, LockAll, Name};
 
-use crate::{Attempt, ClientRequest, ErrorInfo, LockInfo, LockRequest, Pending};
+use crate::{
+    Attempt, ClientRequest, ErrorInfo, Latch, LeaderInfo, LockInfo, LockRequest, Observer, Pending,
+};
 
 /// Access to one store.
 #[derive(Clone)]
@@ -48,15 +50,71 @@ impl Client {
         wait: Option<f64>,
         try_only: bool,
     ) -> Attempt {
-        let locks = || {
-            let locks = requests.iter().map(|request| self.lock(request));
-            let all = self.0.lock_all(locks.collect::<leasehold::Result<Vec<_>>>()?);
+        let locks = self.locks(requests).and_then(|all| {
             Ok(match wait {
                 Some(wait) => all.wait(seconds("wait", wait)?),
                 None => all,
             })
-        };
-        Attempt::start_all(locks(), try_only)
+        });
+        Attempt::start_all(locks, try_only)
+    }
+
+    /// Starts one try to take each of several locks alone, in one request, that waits for none of them:
+    /// [`Attempt::each`] says what each came to.
+    #[must_use]
+    pub fn attempt_each(&self, requests: &[LockRequest]) -> Attempt {
+        Attempt::start_each(self.locks(requests))
+    }
+
+    /// Starts one try to lead the election of the request's name; those who observe are told `value`
+    /// while it lasts. The request's kind does not count.
+    #[must_use]
+    pub fn campaign(&self, request: &LockRequest, value: Vec<u8>) -> Attempt {
+        let options = request.options(self.0.defaults());
+        let campaign = self.0.election(&request.name).campaign().value(value);
+        Attempt::start_campaign(options.map(|options| campaign.options(options)), request.try_only)
+    }
+
+    /// Watches who leads an election.
+    #[must_use]
+    pub fn observe(&self, name: &str) -> Observer {
+        Observer::of(self.0.election(name).observe())
+    }
+
+    /// Who leads an election now, if anyone does.
+    #[must_use]
+    pub fn leader(&self, name: &str) -> Pending<Option<LeaderInfo>> {
+        let election = self.0.election(name);
+        Pending::wait(async move { Ok(election.leader().await?.map(LeaderInfo::from)) })
+    }
+
+    /// A latch that opens once it was counted down by `count`, and is then kept for `keep` seconds,
+    /// without it for an hour.
+    #[must_use]
+    pub fn latch(&self, name: &str, count: u64, keep: Option<f64>) -> Latch {
+        let latch = self.0.latch(name, count);
+        Latch::of(match keep.map(|keep| seconds("keep", keep)).transpose() {
+            Ok(None) => Ok(latch),
+            Ok(Some(keep)) => Ok(latch.keep(keep)),
+            Err(error) => Err(error),
+        })
+    }
+
+    /// Starts one try to enter a barrier with so many parties: its outcome is `Held` once all are in,
+    /// and what is held can be [left](crate::Held::leave). Of the request name, ttl, wait and note count.
+    #[must_use]
+    pub fn enter(&self, request: &LockRequest, parties: u32) -> Attempt {
+        let options = request.options(self.0.defaults());
+        Attempt::start_enter(options.and_then(|options| {
+            let barrier = self.0.barrier(&request.name, parties);
+            let wait = request.wait.map(|wait| seconds("wait", wait)).transpose()?;
+            Ok((barrier.ttl(options.ttl).note(options.note), wait))
+        }))
+    }
+
+    fn locks(&self, requests: &[LockRequest]) -> leasehold::Result<LockAll> {
+        let locks = requests.iter().map(|request| self.lock(request));
+        Ok(self.0.lock_all(locks.collect::<leasehold::Result<Vec<_>>>()?))
     }
 
     fn lock(&self, request: &LockRequest) -> leasehold::Result<Lock> {
@@ -118,6 +176,14 @@ impl Client {
                 Evicted::NotHeld => None,
             })
         })
+    }
+
+    /// What the searches for deadlocks came to so far, of the waits of this client in this process.
+    ///
+    /// # Errors
+    /// As the store can't be opened.
+    pub fn deadlocks(&self) -> Result<Deadlocks, ErrorInfo> {
+        Ok(self.0.deadlocks()?)
     }
 
     /// Ends the client: holders are told, waiters refused, leases given back within `grace`

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use leasehold::options::seconds;
 use leasehold::store::Kind;
-use leasehold::{Lease, Leases, LostReason};
+use leasehold::{Inside, Leadership, Lease, Leases, LostReason};
 
 use crate::{ErrorInfo, Pending};
 
@@ -30,45 +30,83 @@ impl From<leasehold::Release> for Release {
     }
 }
 
-/// A tenure; or several that were taken together, as one. Dropping the last handle gives all of them
-/// back in the background.
+/// A tenure: of a lock, of the lead, of a place inside a barrier; or several that were taken together,
+/// as one. Dropping the last handle gives all of it back in the background.
 #[derive(Clone)]
 pub struct Held {
-    leases: Arc<Leases>,
-    /// Which of them; none for all.
+    tenure: Arc<Tenure>,
+    /// Which of several locks; none for all.
     one: Option<usize>,
+}
+
+enum Tenure {
+    Locks(Leases),
+    Lead(Leadership),
+    Inside(Inside),
+}
+
+/// What a handle is of.
+enum Of<'a> {
+    One(&'a Lease),
+    All(&'a Leases),
 }
 
 impl Held {
     pub(crate) fn new(lease: Lease) -> Self {
-        Self { leases: Arc::new(lease.into()), one: Some(0) }
+        Self { tenure: Arc::new(Tenure::Locks(lease.into())), one: Some(0) }
     }
 
     pub(crate) fn all(leases: Leases) -> Self {
-        Self { leases: Arc::new(leases), one: None }
+        Self { tenure: Arc::new(Tenure::Locks(leases)), one: None }
+    }
+
+    pub(crate) fn leading(lead: Leadership) -> Self {
+        Self { tenure: Arc::new(Tenure::Lead(lead)), one: None }
+    }
+
+    pub(crate) fn inside(inside: Inside) -> Self {
+        Self { tenure: Arc::new(Tenure::Inside(inside)), one: None }
     }
 
     /// A handle for each of the locks, in the order in which they were asked for. They stay together:
     /// what nobody released is given back when the last handle of all of them is dropped.
     #[must_use]
     pub fn each(&self) -> Vec<Self> {
-        let places = match self.one {
-            Some(one) => one..one + 1,
-            None => 0..self.leases.len(),
-        };
-        places.map(|one| Self { leases: Arc::clone(&self.leases), one: Some(one) }).collect()
+        match self.of() {
+            Of::One(_) => vec![self.clone()],
+            Of::All(leases) => {
+                let one = |one| Self { tenure: Arc::clone(&self.tenure), one: Some(one) };
+                (0..leases.len()).map(one).collect()
+            }
+        }
+    }
+
+    fn of(&self) -> Of<'_> {
+        match &*self.tenure {
+            Tenure::Locks(leases) => match self.one {
+                Some(one) => Of::One(&leases[one]),
+                None => Of::All(leases),
+            },
+            Tenure::Lead(lead) => Of::One(lead.lease()),
+            Tenure::Inside(inside) => Of::One(inside.lease()),
+        }
     }
 
     fn lease(&self) -> Option<&Lease> {
-        self.one.and_then(|one| self.leases.get(one))
+        match self.of() {
+            Of::One(lease) => Some(lease),
+            Of::All(_) => None,
+        }
     }
 
     /// The lock's name; of several their names.
     #[must_use]
     pub fn name(&self) -> String {
-        match self.lease() {
-            Some(lease) => lease.name().as_str().to_owned(),
-            None => self.leases.iter().map(|it| it.name().as_str()).collect::<Vec<_>>().join(", "),
+        match self.of() {
+            Of::One(lease) => lease.name().as_str().to_owned(),
+            Of::All(leases) => {
+                leases.iter().map(|it| it.name().as_str()).collect::<Vec<_>>().join(", ")
+            }
         }
     }
 
@@ -104,13 +142,20 @@ impl Held {
     /// Whether the lock is this tenure's, computed here and now.
     #[must_use]
     pub fn is_held(&self) -> bool {
-        self.lease().map_or_else(|| self.leases.is_held(), Lease::is_held)
+        match self.of() {
+            Of::One(lease) => lease.is_held(),
+            Of::All(leases) => leases.is_held(),
+        }
     }
 
     /// Seconds of the lease that are left without a renewal.
     #[must_use]
     pub fn remaining(&self) -> f64 {
-        self.lease().map_or_else(|| self.leases.remaining(), Lease::remaining).as_secs_f64()
+        let left = match self.of() {
+            Of::One(lease) => lease.remaining(),
+            Of::All(leases) => leases.remaining(),
+        };
+        left.as_secs_f64()
     }
 
     /// Why it was lost, if it was.
@@ -128,11 +173,17 @@ impl Held {
     }
 
     fn left(&self, span: Duration) -> leasehold::Result<()> {
-        self.lease().map_or_else(|| self.leases.check(span), |lease| lease.check(span))
+        match self.of() {
+            Of::One(lease) => lease.check(span),
+            Of::All(leases) => leases.check(span),
+        }
     }
 
     fn reason(&self) -> Option<LostReason> {
-        self.lease().map_or_else(|| self.leases.lost_reason(), Lease::lost_reason)
+        match self.of() {
+            Of::One(lease) => lease.lost_reason(),
+            Of::All(leases) => leases.lost_reason(),
+        }
     }
 
     /// The error that says that this lease was lost, if it was.
@@ -150,9 +201,9 @@ impl Held {
         let held = self.clone();
         Pending::start(async move {
             let ttl = seconds("ttl", ttl)?;
-            let extended = match held.lease() {
-                Some(lease) => lease.extend(ttl).await,
-                None => held.leases.extend(ttl).await,
+            let extended = match held.of() {
+                Of::One(lease) => lease.extend(ttl).await,
+                Of::All(leases) => leases.extend(ttl).await,
             };
             Ok(extended?)
         })
@@ -179,20 +230,52 @@ impl Held {
 
     /// A sign of life: `max_hold` counts anew.
     pub fn touch(&self) {
-        match self.lease() {
-            Some(lease) => lease.touch(),
-            None => self.leases.touch(),
+        match self.of() {
+            Of::One(lease) => lease.touch(),
+            Of::All(leases) => leases.touch(),
         }
     }
 
-    /// Gives the lock back; of several all, in one request.
+    /// Has those who observe be told `value` from now on.
+    #[must_use]
+    pub fn proclaim(&self, value: Vec<u8>) -> Pending<()> {
+        let held = self.clone();
+        Pending::start(async move {
+            match &*held.tenure {
+                Tenure::Lead(lead) => Ok(lead.proclaim(value).await?),
+                _ => Err(invalid("this is no lead: there is nobody to tell")),
+            }
+        })
+    }
+
+    /// Leaves a barrier and waits until all have, at most `wait` seconds, without it for ever:
+    /// `LOCK_TIMEOUT` then. Can be cancelled; this member is out all the same once it is
+    /// [released](Self::release).
+    #[must_use]
+    pub fn leave(&self, wait: Option<f64>) -> Pending<()> {
+        let held = self.clone();
+        Pending::wait(async move {
+            let limit = wait.map(|wait| seconds("wait", wait)).transpose()?;
+            match &*held.tenure {
+                Tenure::Inside(inside) => Ok(inside.leave(limit).await?),
+                _ => Err(invalid("this is no place inside a barrier: it is released")),
+            }
+        })
+    }
+
+    /// Gives the lock back, of several all, in one request; resigns the lead; leaves a barrier, and
+    /// does not wait for the others.
     #[must_use]
     pub fn release(&self) -> Pending<Release> {
         let held = self.clone();
         Pending::start(async move {
-            Ok(match held.lease() {
-                Some(lease) => lease.release().await.into(),
-                None => leasehold::Release::of_all(&held.leases.release().await).into(),
+            Ok(match (&*held.tenure, held.of()) {
+                (Tenure::Lead(lead), _) => lead.resign().await.into(),
+                (Tenure::Inside(inside), _) => inside.release().await.into(),
+                (Tenure::Locks(_), Of::One(lease)) => lease.release().await.into(),
+                (Tenure::Locks(_), Of::All(leases)) => {
+                    leasehold::Release::of_all(&leases.release().await).into()
+                }
             })
         })
     }
@@ -200,9 +283,13 @@ impl Held {
     /// Calls `listener` once when the lease is lost, on the lease thread: it must neither block nor
     /// take a language's lock.
     pub fn on_lost(&self, listener: impl FnOnce(&'static str) + Send + 'static) {
-        match self.lease() {
-            Some(lease) => lease.on_lost(move |reason| listener(reason.code())),
-            None => self.leases.on_lost(move |reason| listener(reason.code())),
+        match self.of() {
+            Of::One(lease) => lease.on_lost(move |reason| listener(reason.code())),
+            Of::All(leases) => leases.on_lost(move |reason| listener(reason.code())),
         }
     }
+}
+
+fn invalid(message: &str) -> ErrorInfo {
+    leasehold::Error::invalid(message).into()
 }

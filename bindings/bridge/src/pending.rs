@@ -17,12 +17,17 @@ use std::time::Duration;
 use leasehold::sys::fork::Inherited;
 
 use crate::ErrorInfo;
+use crate::stop::Stop;
 
 type Callback = Box<dyn FnOnce() + Send>;
 type Work<T> = Pin<Box<dyn Future<Output = Result<T, ErrorInfo>> + Send>>;
 
 /// Work that yields a `T` or an error.
-pub struct Pending<T: Clone + Send + 'static>(Inherited<Arc<Inner<T>>>);
+pub struct Pending<T: Clone + Send + 'static> {
+    inner: Inherited<Arc<Inner<T>>>,
+    /// Of work that may be given up.
+    stop: Option<Stop>,
+}
 
 struct Inner<T> {
     state: Mutex<State<T>>,
@@ -42,8 +47,25 @@ struct State<T> {
 }
 
 impl<T: Clone + Send + 'static> Pending<T> {
-    /// Starts `work`.
+    /// Starts `work`, which is finished whether or not anyone waits: a release, for one.
     pub(crate) fn start(work: impl Future<Output = Result<T, ErrorInfo>> + Send + 'static) -> Self {
+        Self::begin(work, None)
+    }
+
+    /// Starts `work` that does nothing but wait: it ends when it is cancelled, or dropped.
+    pub(crate) fn wait(work: impl Future<Output = Result<T, ErrorInfo>> + Send + 'static) -> Self {
+        let stop = Stop::default();
+        let stopped = stop.clone();
+        let work = async move {
+            stopped.before(work).await.unwrap_or_else(|| Err(ErrorInfo::cancelled()))
+        };
+        Self::begin(work, Some(stop))
+    }
+
+    fn begin(
+        work: impl Future<Output = Result<T, ErrorInfo>> + Send + 'static,
+        stop: Option<Stop>,
+    ) -> Self {
         let mut work: Work<T> = Box::pin(work);
         let (result, work) = match leasehold::runtime::poll_undecided(&mut work) {
             Poll::Ready(result) => (Some(result), None),
@@ -58,27 +80,27 @@ impl<T: Clone + Send + 'static> Pending<T> {
             woken: false,
         };
         let inner = Inner { state: Mutex::new(state), bell: Condvar::new() };
-        Self(Inherited::new(Arc::new(inner)))
+        Self { inner: Inherited::new(Arc::new(inner)), stop }
     }
 
     /// The result, if the work is done.
     #[must_use]
     pub fn result(&self) -> Option<Result<T, ErrorInfo>> {
-        if self.0.forked() {
+        if self.inner.forked() {
             return Some(Err(ErrorInfo::forked("the pending call")));
         }
         self.hand_over();
-        self.0.state().result.clone()
+        self.inner.state().result.clone()
     }
 
     /// Blocks for the result, at most `slice`: a binding checks its language's signals between
     /// slices.
     #[must_use]
     pub fn wait_for(&self, slice: Duration) -> Option<Result<T, ErrorInfo>> {
-        if self.0.forked() {
+        if self.inner.forked() {
             return self.result();
         }
-        let mut state = self.0.state();
+        let mut state = self.inner.state();
         if state.result.is_some() {
             return state.result.clone();
         }
@@ -88,7 +110,8 @@ impl<T: Clone + Send + 'static> Pending<T> {
             drop(state);
             return self.go_on(work, slice);
         }
-        let waited = self.0.bell.wait_timeout_while(state, slice, |state| state.result.is_none());
+        let waited =
+            self.inner.bell.wait_timeout_while(state, slice, |state| state.result.is_none());
         let (state, _) = waited.unwrap_or_else(PoisonError::into_inner);
         state.result.clone()
     }
@@ -96,8 +119,8 @@ impl<T: Clone + Send + 'static> Pending<T> {
     /// Calls `callback` once the work is done: at once, in this thread, if it is already; else on
     /// one of our threads, so it must not block or take a language's lock.
     pub fn on_done(&self, callback: impl FnOnce() + Send + 'static) {
-        if !self.0.forked() {
-            let mut state = self.0.state();
+        if !self.inner.forked() {
+            let mut state = self.inner.state();
             if state.result.is_none() {
                 state.callbacks.push(Box::new(callback));
                 drop(state);
@@ -108,13 +131,24 @@ impl<T: Clone + Send + 'static> Pending<T> {
         callback();
     }
 
+    /// Ends work that only waits: its result is `CANCELLED` unless it has one. No other work can be
+    /// called back.
+    pub fn cancel(&self) {
+        if let Some(stop) = &self.stop
+            && !self.inner.forked()
+        {
+            stop.flip();
+            self.hand_over();
+        }
+    }
+
     /// Has our runtime go on with the work, where a thread doesn't.
     pub(crate) fn hand_over(&self) {
-        if self.0.forked() {
+        if self.inner.forked() {
             return;
         }
         let work = {
-            let mut state = self.0.state();
+            let mut state = self.inner.state();
             state.hand_over = true;
             if state.asleep { None } else { state.work.take() }
         };
@@ -126,16 +160,16 @@ impl<T: Clone + Send + 'static> Pending<T> {
     /// Polls `work` in this thread, which has no time for more, and has our runtime go on with it
     /// once it is woken.
     fn let_sleep(&self, work: Work<T>) {
-        let waker = Waker::from(Arc::new(Rouse(Arc::clone(&self.0))));
-        let mut finish = Finish::new(Arc::clone(&self.0), work);
+        let waker = Waker::from(Arc::new(Rouse(Arc::clone(&self.inner))));
+        let mut finish = Finish::new(Arc::clone(&self.inner), work);
         if let Poll::Ready(result) = finish.work().as_mut().poll(&mut Context::from_waker(&waker)) {
             return finish.with(result);
         }
         let work = finish.put_down();
-        let mut state = self.0.state();
+        let mut state = self.inner.state();
         if state.woken {
             drop(state);
-            return Inner::spawn(&self.0, work);
+            return Inner::spawn(&self.inner, work);
         }
         state.asleep = true;
         state.work = Some(work);
@@ -143,27 +177,30 @@ impl<T: Clone + Send + 'static> Pending<T> {
 
     /// Goes on with `work` in this thread.
     fn go_on(&self, work: Work<T>, slice: Duration) -> Option<Result<T, ErrorInfo>> {
-        let mut finish = Finish::new(Arc::clone(&self.0), work);
+        let mut finish = Finish::new(Arc::clone(&self.inner), work);
         if let Some(result) = leasehold::runtime::block_on_for(finish.work(), slice) {
             finish.with(result.clone());
             return Some(result);
         }
         let work = finish.put_down();
-        let mut state = self.0.state();
+        let mut state = self.inner.state();
         if !state.hand_over {
             state.work = Some(work);
             return None;
         }
         drop(state);
-        Inner::spawn(&self.0, work);
+        Inner::spawn(&self.inner, work);
         None
     }
 }
 
 impl<T: Clone + Send + 'static> Drop for Pending<T> {
     fn drop(&mut self) {
-        // What was started is finished, whether or not anyone waits: a release, for one.
-        self.hand_over();
+        if self.stop.is_some() {
+            self.cancel();
+        } else {
+            self.hand_over();
+        }
     }
 }
 

@@ -143,7 +143,7 @@ impl From<&WaiterView> for WaiterInfo {
 }
 
 impl WaiterInfo {
-    fn of(profile: &leasehold::Profile) -> Self {
+    pub(crate) fn of(profile: &leasehold::Profile) -> Self {
         Self {
             host: profile.host.clone(),
             pid: profile.pid,

@@ -8,18 +8,22 @@
 //! until all of that are gone, and only then begins the next.
 
 use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use super::{Semaphore, record, until};
 use crate::options::Patience;
+use crate::runtime::within;
 use crate::store::SHOWN;
 use crate::sys::BootTime;
 use crate::wait::{Next, Shelf};
-use crate::{Client, Error, ErrorKind, Lease, LockOptions, Name, Result};
+use crate::{Client, Error, ErrorKind, Lease, LockOptions, Name, Release, Result};
 
 pub(super) const WORD: &str = "barrier";
+/// How long a member that does not wait for the others waits until they are told.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// A double barrier for so many parties, to be used again and again.
 ///
@@ -47,7 +51,7 @@ pub struct Inside {
     shelf: Shelf,
     /// The round that was full; none while it enters.
     round: Option<u64>,
-    left: bool,
+    left: AtomicBool,
 }
 
 /// What is in the cell: a round that gathers, or is full.
@@ -116,7 +120,7 @@ impl Barrier {
         let wait = limit.map_or(Patience::Forever, Patience::AtMost);
         let permit = Semaphore::new(self.client.lock(name.as_str()), parties).permits(1);
         let lease = permit.options(LockOptions { wait, ..self.options.clone() }).acquire().await?;
-        let mut inside = Inside { lease, shelf, round: None, left: false };
+        let mut inside = Inside { lease, shelf, round: None, left: AtomicBool::new(false) };
         let round = match inside.lease.while_held(inside.come(parties, until)).await {
             Ok(round) => round?,
             Err(reason) => return Err(Error::lost(&name, reason)),
@@ -134,39 +138,58 @@ impl Inside {
     }
 
     /// Leaves, and waits until all have, at most `limit`; none: for ever. Whoever died counts as having
-    /// left once its lease is over. Also where this fails or its future is dropped, this member has
-    /// left.
+    /// left once its lease is over. Also where this fails this member has left, unless the `limit` is
+    /// out of bounds; it may be called again, to wait once more.
     ///
     /// # Errors
     /// [`Timeout`](ErrorKind::Timeout) where the others are still in, [`Lost`](ErrorKind::Lost) where
     /// the lease ended before, so that the others went on without this member; as the store fails.
-    pub async fn leave(mut self, limit: Option<Duration>) -> Result<()> {
-        let sys = self.shelf.runtime.sys.clone();
-        let until = until(&sys, limit)?;
-        self.lease.check(Duration::ZERO)?;
-        let (name, me) = (self.lease.name().clone(), self.lease.fence());
-        go(&self.shelf, &name, me).await?;
-        self.left = true;
-        self.lease.release().await;
+    pub async fn leave(&self, limit: Option<Duration>) -> Result<()> {
+        let sys = &self.shelf.runtime.sys;
+        let until = until(sys, limit)?;
+        let name = self.lease.name();
+        if let Release::Lost(reason) = self.go_out(BootTime::NEVER).await {
+            return Err(Error::lost(name, reason));
+        }
         loop {
-            let cell = self.shelf.get(&name).await?;
-            let Some((round, _)) = record::read::<Round>(WORD, &name, cell.as_ref())? else {
+            let cell = self.shelf.get(name).await?;
+            let Some((round, _)) = record::read::<Round>(WORD, name, cell.as_ref())? else {
                 return Ok(());
             };
             if Some(round.round) != self.round {
                 return Ok(());
             }
-            let living = self.living(&name, &round).await?;
+            let living = self.living(name, &round).await?;
             if living.members.is_empty() {
                 return Ok(());
             }
             let version = cell.map_or(0, |cell| cell.version);
-            self.shelf.changed(&name, version, until.min(living.look_at)).await?;
+            self.shelf.changed(name, version, until.min(living.look_at)).await?;
             if sys.now() >= until {
                 let what = format!("others did not leave barrier {name} within the wait");
                 return Err(Error::new(ErrorKind::Timeout, what));
             }
         }
+    }
+
+    /// Leaves, and does not wait for the others. Idempotent. Waits for the store as
+    /// [`Lease::release`] does; where it is not told to the others meanwhile, they see it at the end
+    /// of the permit.
+    pub async fn release(&self) -> Release {
+        let sys = &self.shelf.runtime.sys;
+        self.go_out(sys.now() + PATIENCE).await
+    }
+
+    async fn go_out(&self, limit: BootTime) -> Release {
+        if !self.left.load(Ordering::Acquire) && self.lease.is_held() {
+            let (sys, name) = (&self.shelf.runtime.sys, self.lease.name());
+            match within(sys, limit, go(&self.shelf, name, self.lease.fence())).await {
+                Some(Ok(())) => self.left.store(true, Ordering::Release),
+                Some(Err(error)) => see_it_go(name, &error),
+                None => tracing::debug!(%name, "the others will see that the permit is gone"),
+            }
+        }
+        self.lease.release().await
     }
 
     /// Waits until a round with this member is full; its number.
@@ -245,17 +268,21 @@ impl Inside {
 impl Drop for Inside {
     fn drop(&mut self) {
         // One that is lost, or a parent's, is seen to be gone by its permit.
-        if !self.left && self.lease.is_held() {
+        if !self.left.load(Ordering::Acquire) && self.lease.is_held() {
             let (name, me) = (self.lease.name().clone(), self.lease.fence());
             let shelf = self.shelf.clone();
             let sys = shelf.runtime.sys.clone();
             sys.spawn(Box::pin(async move {
                 if let Err(error) = go(&shelf, &name, me).await {
-                    tracing::debug!(%name, %error, "the others will see that the permit is gone");
+                    see_it_go(&name, &error);
                 }
             }));
         }
     }
+}
+
+fn see_it_go(name: &Name, error: &Error) {
+    tracing::debug!(%name, %error, "the others will see that the permit is gone");
 }
 
 /// Takes member `me` out of the round. The last one takes the round with it.

@@ -72,7 +72,8 @@ pub struct Leader {
     pub profile: Arc<Profile>,
 }
 
-/// Tells who leads, whenever that changes.
+/// Tells who leads, whenever that changes. A clone goes on from the same place.
+#[derive(Clone)]
 pub struct Observer {
     client: Client,
     name: Result<Name, String>,
@@ -255,11 +256,11 @@ impl Leadership {
         }
     }
 
-    /// Ends the lead. Those who observe are told; that may go on in the background, as the release
-    /// may.
-    pub async fn resign(self) -> Release {
+    /// Ends the lead. Idempotent. Those who observe are told; that may go on in the background, as the
+    /// release may.
+    pub async fn resign(&self) -> Release {
         let released = self.lease.release().await;
-        if !matches!(released, Release::Lost(_)) {
+        if matches!(released, Release::Released | Release::Background) {
             let sys = self.shelf.runtime.sys.clone();
             let told = tell_the_end(&self.shelf, self.lease.name(), self.lease.fence());
             within(&sys, sys.now() + PATIENCE, told).await;

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use leasehold::options::HEARTBEAT;
-use leasehold::{Barrier, ErrorKind, Inside};
+use leasehold::{Barrier, ErrorKind, Inside, Release};
 use tokio::time::timeout;
 
 use crate::scene::{LONG, SHORT, SHORT_IS_OVER, Scene, after_polls, line};
@@ -19,6 +19,7 @@ pub(crate) const CASES: &[Case] = cases![
         those_who_wait_are_told_without_polling,
         a_wait_that_runs_out_is_a_timeout_and_leaves_nothing,
         one_that_leaves_late_holds_the_others_up,
+        one_may_leave_without_waiting_and_wait_later,
         one_that_is_dropped_has_left,
         what_does_not_fit_is_refused,
         an_entry_that_is_dropped_leaves_nothing;
@@ -153,6 +154,22 @@ async fn one_that_leaves_late_holds_the_others_up(scene: Scene) {
     assert_eq!(error.kind(), ErrorKind::Timeout, "{error:?}");
     // It has left all the same.
     second.leave(Some(LONG)).await.expect("all left");
+    scene.free(NAME).await;
+}
+
+async fn one_may_leave_without_waiting_and_wait_later(scene: Scene) {
+    let other = tokio::spawn(enter(barrier(&scene, 1, 2)));
+    let (first, second) = (enter(barrier(&scene, 0, 2)).await, other.await.expect("no panic"));
+    assert_eq!(first.release().await, Release::Released);
+    assert_eq!(first.release().await, Release::Repeated);
+    let error = first.leave(Some(Duration::from_millis(100))).await.expect_err("one is still in");
+    assert_eq!(error.kind(), ErrorKind::Timeout, "{error:?}");
+    let leaving = tokio::spawn(async move { first.leave(None).await });
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    assert!(!leaving.is_finished(), "one is still in");
+    // Far before its lease's end: the one that did not wait was seen to go.
+    timeout(LONG / 10, second.leave(None)).await.expect("told").expect("all left");
+    leaving.await.expect("no panic").expect("all left");
     scene.free(NAME).await;
 }
 

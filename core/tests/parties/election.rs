@@ -109,7 +109,10 @@ async fn a_leader_that_resigned_leads_no_more(scene: Scene) {
     let leadership = election(&scene.clients[0]).campaign().ttl(LONG).await.expect("won");
     let mut observer = election(&scene.clients[1]).observe();
     assert_eq!(next(&mut observer).await.expect("one leads").value, b"");
-    leadership.resign().await;
+    assert_eq!(leadership.resign().await, Release::Released);
+    assert_eq!(leadership.resign().await, Release::Repeated);
+    let error = leadership.proclaim("late").await.expect_err("it leads no more");
+    assert_eq!(error.kind(), ErrorKind::Lost, "{error:?}");
     // Far before the lease's end.
     let found = timeout(LONG / 10, next(&mut observer)).await.expect("told");
     assert_eq!(found, None);
