@@ -7,7 +7,7 @@ use leasehold::sys::fork::Inherited;
 use leasehold::{Barrier, Campaign, Error, ErrorKind, Lock, LockAll, Result};
 
 use crate::stop::Stop;
-use crate::{ErrorInfo, Held, Pending};
+use crate::{AdaptiveTtl, ErrorInfo, Held, Pending};
 
 /// What an attempt came to, as plain data. The lease itself is [`Attempt::held`].
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -70,13 +70,13 @@ struct Slot {
 struct State {
     cancelled: bool,
     held: Option<Held>,
-    each: Vec<(Outcome, Option<Held>)>,
+    each: Vec<Outcome>,
 }
 
 /// What the work of an attempt came to.
 enum Found {
     Held(Held),
-    Each(Vec<Result<Option<Held>>>),
+    Each(Held, Vec<Outcome>),
     Busy,
 }
 
@@ -88,6 +88,14 @@ impl Attempt {
             let lease =
                 if try_only { lock.try_acquire().await? } else { Some(lock.acquire().await?) };
             Ok(lease.map_or(Found::Busy, |lease| Found::Held(Held::new(lease))))
+        })
+    }
+
+    /// A try at one lock with the ttl and the wait that its history suggests.
+    pub(crate) fn start_adaptive(lock: Result<Lock>, adaptive: AdaptiveTtl) -> Self {
+        Self::of(async move {
+            let (lease, hold) = adaptive.take(lock?).await?;
+            Ok(Found::Held(Held::noted(lease, hold)))
         })
     }
 
@@ -104,8 +112,19 @@ impl Attempt {
     /// A try at several, each alone, that waits for none.
     pub(crate) fn start_each(locks: Result<LockAll>) -> Self {
         Self::of(async move {
-            let each = locks?.try_each().await?.into_iter();
-            Ok(Found::Each(each.map(|one| one.map(|lease| lease.map(Held::new))).collect()))
+            let (mut leases, mut each) = (Vec::new(), Vec::new());
+            for found in locks?.try_each().await? {
+                each.push(match found {
+                    Ok(Some(lease)) => {
+                        let fence = lease.fence();
+                        leases.push(lease);
+                        Outcome::Held { fence }
+                    }
+                    Ok(None) => Outcome::Busy,
+                    Err(error) => Outcome::failed(&error),
+                });
+            }
+            Ok(Found::Each(Held::all(leases.into_iter().collect()), each))
         })
     }
 
@@ -166,15 +185,15 @@ impl Attempt {
         if self.slot.forked() {
             return;
         }
-        let (held, each) = {
+        let held = {
             let mut state = self.slot.state();
             state.cancelled = true;
-            (state.held.take(), std::mem::take(&mut state.each))
+            state.held.take()
         };
         // Not merely dropped: what interrupted the caller may keep a clone of the handle alive, as a
         // Python traceback does.
-        for held in held.into_iter().chain(each.into_iter().filter_map(|(_, held)| held)) {
-            drop(held.release());
+        if let Some(held) = held {
+            held.give_back();
         }
         self.slot.stop.flip();
         self.done.hand_over();
@@ -187,10 +206,20 @@ impl Attempt {
     }
 
     /// Of several that were tried each alone what each came to, in the order in which they were asked
-    /// for, once the outcome of all is `Held`. The leases are independent of each other.
+    /// for, with its lease; [`held`](Self::held) is all of those together. Empty before the outcome.
     #[must_use]
     pub fn each(&self) -> Vec<(Outcome, Option<Held>)> {
-        if self.slot.forked() { Vec::new() } else { self.slot.state().each.clone() }
+        if self.slot.forked() {
+            return Vec::new();
+        }
+        let state = self.slot.state();
+        let Some(held) = &state.held else { return Vec::new() };
+        let mut leases = held.each().into_iter();
+        let lease = |outcome: Outcome| match outcome {
+            Outcome::Held { .. } => (outcome, leases.next()),
+            other => (other, None),
+        };
+        state.each.iter().cloned().map(lease).collect()
     }
 
     fn seen(&self, done: Option<Result<Outcome, ErrorInfo>>) -> Option<Outcome> {
@@ -222,22 +251,13 @@ impl Slot {
             drop(found);
             return Outcome::Cancelled;
         }
-        match found {
-            Found::Busy => Outcome::Busy,
-            Found::Held(held) => {
-                let fence = held.fence();
-                state.held = Some(held);
-                Outcome::Held { fence }
-            }
-            Found::Each(each) => {
-                let each = each.into_iter().map(|one| match one {
-                    Ok(Some(held)) => (Outcome::Held { fence: held.fence() }, Some(held)),
-                    Ok(None) => (Outcome::Busy, None),
-                    Err(error) => (Outcome::failed(&error), None),
-                });
-                state.each = each.collect();
-                Outcome::Held { fence: 0 }
-            }
-        }
+        let (held, each) = match found {
+            Found::Busy => return Outcome::Busy,
+            Found::Held(held) => (held, Vec::new()),
+            Found::Each(held, each) => (held, each),
+        };
+        let fence = held.fence();
+        *state = State { cancelled: false, held: Some(held), each };
+        Outcome::Held { fence }
     }
 }

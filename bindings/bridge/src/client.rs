@@ -7,7 +7,8 @@ use leasehold::store::{Evict, Evicted, Kind};
 use leasehold::{ClientOptions, Deadlocks, Lock, LockAll, Name};
 
 use crate::{
-    Attempt, ClientRequest, ErrorInfo, Latch, LeaderInfo, LockInfo, LockRequest, Observer, Pending,
+    AdaptiveTtl, Attempt, ClientRequest, ErrorInfo, Latch, LeaderInfo, LockInfo, LockRequest,
+    Observer, Pending,
 };
 
 /// Access to one store.
@@ -39,6 +40,14 @@ impl Client {
     #[must_use]
     pub fn attempt(&self, request: &LockRequest) -> Attempt {
         Attempt::start(self.lock(request), request.try_only)
+    }
+
+    /// Starts one try to take a lock with the ttl and the wait that `adaptive` chooses now, which is
+    /// told how long it was waited for, and, by the release, how long it was held. What the request
+    /// says of either does not count.
+    #[must_use]
+    pub fn attempt_adaptive(&self, request: &LockRequest, adaptive: &AdaptiveTtl) -> Attempt {
+        Attempt::start_adaptive(self.lock(request), adaptive.clone())
     }
 
     /// Starts one try to take several locks, all or none; waits at most `wait` seconds for all of them,

@@ -7,6 +7,7 @@ use leasehold::options::seconds;
 use leasehold::store::Kind;
 use leasehold::{Inside, Leadership, Lease, Leases, LostReason};
 
+use crate::adaptive::Hold;
 use crate::{ErrorInfo, Pending};
 
 /// What a release found, as plain data.
@@ -37,6 +38,8 @@ pub struct Held {
     tenure: Arc<Tenure>,
     /// Which of several locks; none for all.
     one: Option<usize>,
+    /// Who is to be told how long it was held.
+    hold: Option<Arc<Hold>>,
 }
 
 enum Tenure {
@@ -53,19 +56,27 @@ enum Of<'a> {
 
 impl Held {
     pub(crate) fn new(lease: Lease) -> Self {
-        Self { tenure: Arc::new(Tenure::Locks(lease.into())), one: Some(0) }
+        Self { one: Some(0), ..Self::of_tenure(Tenure::Locks(lease.into())) }
+    }
+
+    pub(crate) fn noted(lease: Lease, hold: Hold) -> Self {
+        Self { hold: Some(Arc::new(hold)), ..Self::new(lease) }
     }
 
     pub(crate) fn all(leases: Leases) -> Self {
-        Self { tenure: Arc::new(Tenure::Locks(leases)), one: None }
+        Self::of_tenure(Tenure::Locks(leases))
     }
 
     pub(crate) fn leading(lead: Leadership) -> Self {
-        Self { tenure: Arc::new(Tenure::Lead(lead)), one: None }
+        Self::of_tenure(Tenure::Lead(lead))
     }
 
     pub(crate) fn inside(inside: Inside) -> Self {
-        Self { tenure: Arc::new(Tenure::Inside(inside)), one: None }
+        Self::of_tenure(Tenure::Inside(inside))
+    }
+
+    fn of_tenure(tenure: Tenure) -> Self {
+        Self { tenure: Arc::new(tenure), one: None, hold: None }
     }
 
     /// A handle for each of the locks, in the order in which they were asked for. They stay together:
@@ -75,7 +86,7 @@ impl Held {
         match self.of() {
             Of::One(_) => vec![self.clone()],
             Of::All(leases) => {
-                let one = |one| Self { tenure: Arc::clone(&self.tenure), one: Some(one) };
+                let one = |one| Self { one: Some(one), ..self.clone() };
                 (0..leases.len()).map(one).collect()
             }
         }
@@ -267,6 +278,9 @@ impl Held {
     /// does not wait for the others.
     #[must_use]
     pub fn release(&self) -> Pending<Release> {
+        if let Some(hold) = &self.hold {
+            hold.is_over();
+        }
         let held = self.clone();
         Pending::start(async move {
             Ok(match (&*held.tenure, held.of()) {
@@ -278,6 +292,14 @@ impl Held {
                 }
             })
         })
+    }
+
+    /// Gives it back with nobody waiting for that, and nobody having worked under it.
+    pub(crate) fn give_back(&self) {
+        if let Some(hold) = &self.hold {
+            hold.is_none();
+        }
+        drop(self.release());
     }
 
     /// Calls `listener` once when the lease is lost, on the lease thread: it must neither block nor

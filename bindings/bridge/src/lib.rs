@@ -6,9 +6,11 @@
 //! or dropped. A binding converts arguments, delivers completions and wraps the idiom; it decides
 //! nothing about locks.
 
+mod adaptive;
 mod attempt;
 mod client;
 mod error;
+pub mod guard;
 mod held;
 mod latch;
 mod observer;
@@ -16,6 +18,7 @@ mod pending;
 mod request;
 mod stop;
 
+pub use adaptive::{AdaptiveTtl, Choice};
 pub use attempt::{Attempt, Outcome};
 pub use client::{Client, release_all};
 pub use error::{ErrorInfo, error_codes, lost_reasons};

@@ -71,7 +71,8 @@ impl LockAll {
     }
 
     /// Takes those that are free now, in one request, and says of each what came of it, in the order
-    /// of the list: the lease, none where another holds it, or the error.
+    /// of the list: the lease, none where another holds it, or the error. Collected into [`Leases`]
+    /// they are given back in one request, too.
     ///
     /// # Errors
     /// As [`acquire`](Self::acquire), where it concerns them all.
@@ -223,6 +224,14 @@ impl Leases {
 impl From<Lease> for Leases {
     fn from(lease: Lease) -> Self {
         Self(vec![lease])
+    }
+}
+
+impl FromIterator<Lease> for Leases {
+    /// Leases that were taken each alone, to be held and given back together from now on. They are of
+    /// one client.
+    fn from_iter<I: IntoIterator<Item = Lease>>(leases: I) -> Self {
+        Self(leases.into_iter().collect())
     }
 }
 
