@@ -10,7 +10,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use leasehold_bridge::{
-    Attempt, Client, ClientRequest, ErrorInfo, Held, LockRequest, Outcome, kind,
+    Attempt, Client, ClientRequest, ErrorInfo, Held, Latch, LeaderInfo, LockInfo, LockRequest,
+    Observer, Outcome, Pending, kind,
 };
 use leasehold_testkit::proxy::{Fault, Proxy};
 use leasehold_testkit::server::{Flavour, RedisSetup, on_redis};
@@ -45,6 +46,10 @@ struct Step {
     who: String,
     client: Option<usize>,
     lock: String,
+    locks: Vec<String>,
+    value: Option<String>,
+    latch: Option<u64>,
+    parties: Option<u32>,
     ttl: Option<f64>,
     wait: Option<f64>,
     renew: Option<bool>,
@@ -78,6 +83,8 @@ struct Runner {
     clients: [Client; 2],
     attempts: HashMap<String, Attempt>,
     leases: HashMap<String, Held>,
+    waits: HashMap<String, Pending<()>>,
+    observers: HashMap<String, Observer>,
 }
 
 fn main() -> ExitCode {
@@ -148,7 +155,8 @@ fn on(store: &str, scenario: &Scenario) -> Result<Completion, Failed> {
 fn play(place: Place, scenario: &Scenario) {
     let clients = [0, 1].map(|index| connect(&place.urls[index]).expect("a client"));
     let (others, attempts, leases) = (HashMap::new(), HashMap::new(), HashMap::new());
-    let mut runner = Runner { place, others, clients, attempts, leases };
+    let (waits, observers) = (HashMap::new(), HashMap::new());
+    let mut runner = Runner { place, others, clients, attempts, leases, waits, observers };
     for (number, step) in scenario.steps.iter().enumerate() {
         let found = runner.step(step);
         assert_eq!(found, step.expect, "step {}: {step:?}", number + 1);
@@ -163,12 +171,26 @@ fn connect(url: &str) -> Result<Client, ErrorInfo> {
 }
 
 /// What `pending` comes to.
-fn finish<T: Clone + Send>(pending: &leasehold_bridge::Pending<T>) -> Result<T, ErrorInfo> {
+fn finish<T: Clone + Send>(pending: &Pending<T>) -> Result<T, ErrorInfo> {
     pending.wait_for(PATIENCE).expect("it takes no minute")
 }
 
 fn code<T>(result: Result<T, ErrorInfo>) -> serde_json::Value {
     result.map_or_else(|error| error.code, |_| "ok").into()
+}
+
+fn number(result: Result<u64, ErrorInfo>) -> serde_json::Value {
+    result.map_or_else(|error| error.code.into(), Into::into)
+}
+
+/// What `outcome` is called.
+fn word(outcome: &Outcome) -> &'static str {
+    match outcome {
+        Outcome::Held { .. } => "held",
+        Outcome::Busy => "busy",
+        Outcome::Cancelled => "cancelled",
+        other => other.error().expect("an error").code,
+    }
 }
 
 impl Runner {
@@ -181,7 +203,10 @@ impl Runner {
             }
             "start" => self.start(step),
             "outcome" => return self.outcome(&step.who),
-            "cancel" => self.attempts[&step.who].cancel(),
+            "cancel" => match self.attempts.get(&step.who) {
+                Some(attempt) => attempt.cancel(),
+                None => self.waits[&step.who].cancel(),
+            },
             "release" => {
                 return finish(&self.lease(step).release()).expect("a release").state.into();
             }
@@ -200,6 +225,22 @@ impl Runner {
                 let ended = self.clients[1].evict(step.lock.clone(), fence, "a test".into());
                 return finish(&ended).expect("an answer").is_some().into();
             }
+            "proclaim" => {
+                let value = step.value.clone().unwrap_or_default();
+                return code(finish(&self.lease(step).proclaim(value.into_bytes())));
+            }
+            "leave" => return code(finish(&self.lease(step).leave(step.wait.map(seconds)))),
+            "each" => return self.each(step),
+            "observe" => {
+                self.observers.insert(step.who.clone(), self.client(step).observe(&step.lock));
+            }
+            "change" => self.change(step),
+            "leader" => {
+                let leader = finish(&self.client(step).leader(&step.lock)).expect("an answer");
+                assert!(self.shows(step, leader.as_ref()), "{leader:?}");
+            }
+            "count_down" => return number(finish(&self.latch(step).count_down(step.count))),
+            "left" => return number(finish(&self.latch(step).count())),
             "check" => return code(self.lease(step).check(seconds(step.min))),
             "held" => return self.lease(step).is_held().into(),
             "lost" => {
@@ -252,35 +293,77 @@ impl Runner {
     }
 
     fn start(&mut self, step: &Step) {
-        let request = LockRequest {
-            name: step.lock.clone(),
-            kind: kind(step.read, step.permits, step.capacity),
-            ttl: step.ttl.map(seconds),
-            wait: step.wait.map(seconds),
-            try_only: step.r#do == "try",
-            fixed_term: step.renew == Some(false),
-            max_hold: step.max_hold.map(seconds),
-            owner: step.owner,
-            priority: step.priority,
-            note: step.note.clone().unwrap_or_default(),
+        if step.latch.is_some() {
+            let wait = self.latch(step).wait(step.wait.map(seconds));
+            wait.on_done(|| ());
+            self.waits.insert(step.who.clone(), wait);
+            return;
+        }
+        let client = self.client(step);
+        let request = request(step, &step.lock);
+        let attempt = if let Some(value) = &step.value {
+            client.campaign(&request, value.clone().into_bytes())
+        } else if let Some(parties) = step.parties {
+            client.enter(&request, parties)
+        } else if !step.locks.is_empty() {
+            client.attempt_all(&requests(step), request.wait, request.try_only)
+        } else {
+            client.attempt(&request)
         };
-        let attempt = self.client(step).attempt(&request);
         // Nobody blocks for it: our runtime goes on with it.
         attempt.on_done(|| ());
         self.attempts.insert(step.who.clone(), attempt);
     }
 
     fn outcome(&mut self, who: &str) -> serde_json::Value {
-        let attempt = &self.attempts[who];
-        match attempt.wait_for(PATIENCE).expect("an outcome") {
-            Outcome::Held { .. } => {
-                self.leases.insert(who.to_owned(), attempt.held().expect("what is held"));
-                "held".into()
-            }
-            Outcome::Busy => "busy".into(),
-            Outcome::Cancelled => "cancelled".into(),
-            other => code::<()>(Err(other.error().expect("an error"))),
+        if let Some(wait) = self.waits.get(who) {
+            let code = code(finish(wait));
+            return if code == "CANCELLED" { "cancelled".into() } else { code };
         }
+        let attempt = &self.attempts[who];
+        let outcome = attempt.wait_for(PATIENCE).expect("an outcome");
+        if matches!(outcome, Outcome::Held { .. }) {
+            self.leases.insert(who.to_owned(), attempt.held().expect("what is held"));
+        }
+        word(&outcome).into()
+    }
+
+    fn each(&mut self, step: &Step) -> serde_json::Value {
+        let attempt = self.client(step).attempt_each(&requests(step));
+        if let Some(error) = attempt.wait_for(PATIENCE).expect("an outcome").error() {
+            return error.code.into();
+        }
+        let each = attempt.each();
+        for ((_, held), lock) in each.iter().zip(&step.locks) {
+            if let Some(held) = held {
+                self.leases.insert(format!("{}.{lock}", step.who), held.clone());
+            }
+        }
+        each.iter().map(|(outcome, _)| word(outcome)).collect()
+    }
+
+    /// Waits until the observer is told what the step says. Of several changes in a row it may be told
+    /// only the last, and of more than the step names: that nobody led in between.
+    fn change(&self, step: &Step) {
+        let observer = &self.observers[&step.who];
+        loop {
+            finish(&observer.changed()).expect("an answer");
+            let change = observer.take().expect("a change to take");
+            assert!(observer.take().is_none(), "it is taken once");
+            if self.shows(step, change.as_ref()) {
+                return;
+            }
+        }
+    }
+
+    fn shows(&self, step: &Step, leader: Option<&LeaderInfo>) -> bool {
+        let wanted = step.holder.as_ref().map(|who| self.leases[who].fence());
+        let value = step.value.as_ref().map(String::as_bytes);
+        (leader.map(|it| it.fence), leader.map(|it| &it.value[..])) == (wanted, value)
+    }
+
+    fn latch(&self, step: &Step) -> Latch {
+        self.client(step).latch(&step.lock, step.latch.expect("a latch"), None)
     }
 
     /// Waits until `fits` is true of whether the lock is held and of the number of its waiters.
@@ -303,7 +386,7 @@ impl Runner {
         all.map(|(who, attempt)| (who, attempt.wait_for(Duration::ZERO))).collect()
     }
 
-    fn look(&self, lock: &str) -> leasehold_bridge::LockInfo {
+    fn look(&self, lock: &str) -> LockInfo {
         finish(&self.clients[1].inspect(lock.to_owned())).expect("a look")
     }
 
@@ -314,6 +397,25 @@ impl Runner {
     fn lease(&self, step: &Step) -> &Held {
         &self.leases[&step.who]
     }
+}
+
+fn request(step: &Step, lock: &str) -> LockRequest {
+    LockRequest {
+        name: lock.to_owned(),
+        kind: kind(step.read, step.permits, step.capacity),
+        ttl: step.ttl.map(seconds),
+        wait: step.wait.map(seconds),
+        try_only: step.r#do == "try",
+        fixed_term: step.renew == Some(false),
+        max_hold: step.max_hold.map(seconds),
+        owner: step.owner,
+        priority: step.priority,
+        note: step.note.clone().unwrap_or_default(),
+    }
+}
+
+fn requests(step: &Step) -> Vec<LockRequest> {
+    step.locks.iter().map(|lock| request(step, lock)).collect()
 }
 
 /// The scenarios count in milliseconds.
