@@ -51,7 +51,7 @@ impl Attempt {
         let plain = match outcome {
             Outcome::Busy => false.into_py_any(py)?,
             Outcome::Held { .. } => match self.0.held() {
-                Some(held) => Py::new(py, Held::of(held))?.into_any(),
+                Some(held) => Py::new(py, Held::of(held, self.0.each()))?.into_any(),
                 // Cancelled since the outcome was read.
                 None => Outcome::Cancelled.error().map(Failure::from).into_py_any(py)?,
             },

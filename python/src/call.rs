@@ -9,7 +9,7 @@ use crate::mailbox::Mailbox;
 use crate::plain::{Failure, Plain};
 
 /// A call under way. Its result is `None` while it is not done, else a value or a `Failure`.
-/// Dropping it stops nothing.
+/// Dropping it ends what only waits, and stops nothing else.
 #[pyclass(frozen, generic, module = "leasehold._native")]
 pub(crate) struct Call(Box<dyn Work>);
 
@@ -30,6 +30,11 @@ impl Call {
         let letter = mailbox.letter(key);
         py.detach(|| self.0.notify(Box::new(letter)));
     }
+
+    /// Ends what only waits; stops nothing else.
+    fn cancel(&self, py: Python<'_>) {
+        py.detach(|| self.0.cancel());
+    }
 }
 
 impl Call {
@@ -42,6 +47,7 @@ trait Work: Send + Sync {
     fn poll(&self, py: Python<'_>) -> PyResult<Option<Py<PyAny>>>;
     fn wait(&self, py: Python<'_>, slice: Duration) -> PyResult<Option<Py<PyAny>>>;
     fn notify(&self, letter: Box<dyn FnOnce() + Send>);
+    fn cancel(&self);
 }
 
 impl<T: Plain> Work for Pending<T> {
@@ -56,6 +62,10 @@ impl<T: Plain> Work for Pending<T> {
 
     fn notify(&self, letter: Box<dyn FnOnce() + Send>) {
         self.on_done(letter);
+    }
+
+    fn cancel(&self) {
+        Pending::cancel(self);
     }
 }
 

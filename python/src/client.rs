@@ -1,10 +1,14 @@
 //! The client: every call starts work and returns at once.
 
-use leasehold_bridge::{Client as Bridge, ClientRequest, LockRequest, kind};
+use leasehold_bridge::{Client as Bridge, ClientRequest, Deadlocks, LockRequest, kind};
+use pyo3::IntoPyObjectExt;
 use pyo3::prelude::*;
 
+use crate::adaptive::AdaptiveTtl;
 use crate::attempt::Attempt;
 use crate::call::Call;
+use crate::latch::Latch;
+use crate::observer::Observer;
 use crate::plain::Failure;
 
 /// What is asked of a lock; checked by the attempt.
@@ -73,6 +77,16 @@ impl Client {
         Attempt::of(py.detach(|| self.0.attempt(&request.0)))
     }
 
+    /// Starts one try to take a lock with the ttl and the wait that `adaptive` chooses now.
+    fn attempt_adaptive(
+        &self,
+        py: Python<'_>,
+        request: &Request,
+        adaptive: &AdaptiveTtl,
+    ) -> Attempt {
+        Attempt::of(py.detach(|| self.0.attempt_adaptive(&request.0, &adaptive.0)))
+    }
+
     /// Starts one try to take several locks, all or none.
     #[pyo3(signature = (requests, wait, try_only))]
     fn attempt_all(
@@ -84,6 +98,48 @@ impl Client {
     ) -> Attempt {
         let requests: Vec<_> = requests.iter().map(|request| request.0.clone()).collect();
         Attempt::of(py.detach(|| self.0.attempt_all(&requests, wait, try_only)))
+    }
+
+    /// Starts one try to take each of several locks alone.
+    fn attempt_each(&self, py: Python<'_>, requests: Vec<PyRef<'_, Request>>) -> Attempt {
+        let requests: Vec<_> = requests.iter().map(|request| request.0.clone()).collect();
+        Attempt::of(py.detach(|| self.0.attempt_each(&requests)))
+    }
+
+    /// Starts one try to lead.
+    fn campaign(&self, py: Python<'_>, request: &Request, value: Vec<u8>) -> Attempt {
+        Attempt::of(py.detach(|| self.0.campaign(&request.0, value)))
+    }
+
+    /// Starts one try to enter a barrier.
+    fn enter(&self, py: Python<'_>, request: &Request, parties: u32) -> Attempt {
+        Attempt::of(py.detach(|| self.0.enter(&request.0, parties)))
+    }
+
+    /// Who leads an election now: `False` where nobody does.
+    fn leader(&self, py: Python<'_>, name: &str) -> Call {
+        Call::of(py.detach(|| self.0.leader(name)))
+    }
+
+    /// Watches who leads an election.
+    fn observe(&self, name: &str) -> Observer {
+        Observer::of(self.0.observe(name))
+    }
+
+    /// A latch of `count`, which is kept for `keep` seconds once it is open.
+    #[pyo3(signature = (name, count, keep))]
+    fn latch(&self, name: &str, count: u64, keep: Option<f64>) -> Latch {
+        Latch::of(self.0.latch(name, count, keep))
+    }
+
+    /// What the searches for deadlocks came to: looks, found, victims, longest, cut.
+    fn deadlocks(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
+        match py.detach(|| self.0.deadlocks()) {
+            Ok(Deadlocks { looks, found, victims, longest, cut, .. }) => {
+                (looks, found, victims, longest, cut).into_py_any(py)
+            }
+            Err(error) => Ok(Py::new(py, Failure::from(error))?.into_any()),
+        }
     }
 
     /// The number of a fresh identity.

@@ -1,6 +1,7 @@
 //! A tenure as Python holds it.
 
-use leasehold_bridge::Held as Bridge;
+use leasehold_bridge::{Held as Bridge, Outcome};
+use pyo3::IntoPyObjectExt;
 use pyo3::prelude::*;
 
 use crate::call::Call;
@@ -9,7 +10,7 @@ use crate::plain::Failure;
 
 /// A tenure. Dropping the last handle gives the lock back in the background.
 #[pyclass(frozen, module = "leasehold._native")]
-pub(crate) struct Held(Bridge);
+pub(crate) struct Held(Bridge, Vec<(Outcome, Option<Bridge>)>);
 
 #[pymethods]
 impl Held {
@@ -45,7 +46,18 @@ impl Held {
 
     /// A handle for each, of locks that were taken together.
     fn each(&self) -> Vec<Self> {
-        self.0.each().into_iter().map(Self).collect()
+        self.0.each().into_iter().map(Self::one).collect()
+    }
+
+    /// Of locks that were tried each alone what each came to: a handle, `False` where it is another's,
+    /// or a `Failure`.
+    fn outcomes(&self, py: Python<'_>) -> PyResult<Vec<Py<PyAny>>> {
+        let each = self.1.iter().map(|(outcome, held)| match (outcome.error(), held) {
+            (_, Some(held)) => Py::new(py, Self::one(held.clone())).map(Py::into_any),
+            (Some(error), None) => Py::new(py, Failure::from(error)).map(Py::into_any),
+            (None, None) => false.into_py_any(py),
+        });
+        each.collect()
     }
 
     /// Whether the lock is this tenure's, computed here and now.
@@ -93,6 +105,16 @@ impl Held {
         self.0.touch();
     }
 
+    /// Has those who observe be told `value` from now on.
+    fn proclaim(&self, py: Python<'_>, value: Vec<u8>) -> Call {
+        Call::of(py.detach(|| self.0.proclaim(value)))
+    }
+
+    /// Leaves a barrier and waits until all have, at most `wait` seconds.
+    fn leave(&self, py: Python<'_>, wait: Option<f64>) -> Call {
+        Call::of(py.detach(|| self.0.leave(wait)))
+    }
+
     /// Gives the lock back, and goes on with that if nobody waits for the result.
     fn release(&self, py: Python<'_>) -> Call {
         Call::of(py.detach(|| self.0.release()))
@@ -106,7 +128,11 @@ impl Held {
 }
 
 impl Held {
-    pub(crate) fn of(held: Bridge) -> Self {
-        Self(held)
+    pub(crate) fn of(held: Bridge, outcomes: Vec<(Outcome, Option<Bridge>)>) -> Self {
+        Self(held, outcomes)
+    }
+
+    fn one(held: Bridge) -> Self {
+        Self(held, Vec::new())
     }
 }

@@ -4,12 +4,16 @@
 //! there. Nothing here decides anything about locks, and no thread of the library's ever takes the
 //! interpreter's lock: a completion is a number in a [`mailbox`], and whoever reads it is Python.
 
+mod adaptive;
 mod attempt;
 mod bell;
 mod call;
 mod client;
+mod guard;
 mod held;
+mod latch;
 mod mailbox;
+mod observer;
 mod plain;
 mod scope;
 
@@ -21,15 +25,23 @@ mod _native {
     use pyo3::prelude::*;
 
     #[pymodule_export]
+    use crate::adaptive::AdaptiveTtl;
+    #[pymodule_export]
     use crate::attempt::Attempt;
     #[pymodule_export]
     use crate::call::Call;
     #[pymodule_export]
     use crate::client::{Client, Request};
     #[pymodule_export]
+    use crate::guard::{Gate, fence_column, fences, guard_texts, header, read_header};
+    #[pymodule_export]
     use crate::held::Held;
     #[pymodule_export]
+    use crate::latch::Latch;
+    #[pymodule_export]
     use crate::mailbox::Mailbox;
+    #[pymodule_export]
+    use crate::observer::Observer;
     #[pymodule_export]
     use crate::plain::Failure;
     #[pymodule_export]

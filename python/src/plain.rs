@@ -1,6 +1,6 @@
 //! The bridge's plain data as Python objects. The Python half makes its own types of them.
 
-use leasehold_bridge::{ErrorInfo, HolderInfo, LockInfo, Release, WaiterInfo};
+use leasehold_bridge::{ErrorInfo, HolderInfo, LeaderInfo, LockInfo, Release, WaiterInfo};
 use pyo3::IntoPyObjectExt;
 use pyo3::prelude::*;
 
@@ -52,6 +52,18 @@ impl Plain for Option<u64> {
     }
 }
 
+impl Plain for u64 {
+    fn plain(self, py: Python<'_>) -> PyResult<Py<PyAny>> {
+        self.into_py_any(py)
+    }
+}
+
+impl Plain for Option<LeaderInfo> {
+    fn plain(self, py: Python<'_>) -> PyResult<Py<PyAny>> {
+        leader(py, self)
+    }
+}
+
 impl Plain for LockInfo {
     fn plain(self, py: Python<'_>) -> PyResult<Py<PyAny>> {
         lock(self).into_py_any(py)
@@ -76,6 +88,14 @@ fn lock(info: LockInfo) -> Lock {
 
 fn holder_of(info: HolderInfo) -> Holder {
     (info.fence, info.told, info.stored, who(info.who))
+}
+
+/// `False` for nobody: `None` says that a call is not done, or that there is no change.
+pub(crate) fn leader(py: Python<'_>, info: Option<LeaderInfo>) -> PyResult<Py<PyAny>> {
+    match info {
+        None => false.into_py_any(py),
+        Some(LeaderInfo { fence, value, who: by }) => (fence, value, who(by)).into_py_any(py),
+    }
 }
 
 fn who(info: WaiterInfo) -> Who {

@@ -14,6 +14,8 @@ import leasehold
 import pytest
 import uvloop
 from conftest import collected, eventually, nothing_left
+from leasehold.lock import Takeable
+from test_interrupt import KINDS
 
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")
 
@@ -31,26 +33,29 @@ async def turns(count: int) -> None:
         await asyncio.sleep(0)
 
 
-async def scoped(lock: leasehold.Lock) -> None:
+async def scoped(lock: Takeable[Any]) -> None:
     async with lock:
         await asyncio.sleep(0)
 
 
-async def unscoped(lock: leasehold.Lock) -> None:
+async def unscoped(lock: Takeable[Any]) -> None:
     lease = await lock.acquire_async()
     await asyncio.sleep(0)
     await lease.release_async()
 
 
-Taker = Callable[[leasehold.Lock], Coroutine[Any, Any, None]]
+Taker = Callable[[Takeable[Any]], Coroutine[Any, Any, None]]
 both = pytest.mark.parametrize("take", [scoped, unscoped])
 
 
 @both
-def test_cancelled_after_n_turns_free(client: leasehold.Client, run: Runner, take: Taker) -> None:
+@pytest.mark.parametrize("kind", KINDS)
+def test_cancelled_after_n_turns_free(
+    client: leasehold.Client, run: Runner, take: Taker, kind: str
+) -> None:
     async def main() -> None:
         for count in range(8):
-            task = asyncio.create_task(take(client.lock("a")))
+            task = asyncio.create_task(take(KINDS[kind](client)))
             await turns(count)
             task.cancel()
             await asyncio.wait([task])

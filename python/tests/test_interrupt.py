@@ -15,6 +15,8 @@ from typing import Any
 import leasehold
 import pytest
 from conftest import Child, eventually, nothing_left, queued
+from leasehold.lease import Tenure
+from leasehold.lock import Takeable
 
 PACKAGE = str(Path(leasehold.__file__).parent)
 
@@ -134,26 +136,36 @@ def interrupt_at(step: int) -> Callable[[], bool]:
     return end
 
 
-def scoped(lock: leasehold.Lock, kept: list[leasehold.Lease]) -> None:
+def scoped(lock: Takeable[Any], kept: list[Tenure]) -> None:
     with lock as lease:
         kept.append(lease)
 
 
-def unscoped(lock: leasehold.Lock, kept: list[leasehold.Lease]) -> None:
+def unscoped(lock: Takeable[Any], kept: list[Tenure]) -> None:
     lock.acquire().release()
+
+
+KINDS: dict[str, Callable[[leasehold.Client], Takeable[Any]]] = {
+    "lock": lambda client: client.lock("a", ttl=3600),
+    "each": lambda client: client.try_each([client.lock("a", ttl=3600)]),
+    "campaign": lambda client: client.election("a").campaign("x", ttl=3600),
+    "barrier": lambda client: client.barrier("a", 1, ttl=3600),
+    "adapted": lambda client: leasehold.AdaptiveTtl().adapt(client.lock("a")),
+}
 
 
 @pytest.mark.skipif(sys.gettrace() is not None, reason="needs the tracing for itself")
 @pytest.mark.filterwarnings("ignore::ResourceWarning")
 @pytest.mark.parametrize("take", [scoped, unscoped])
+@pytest.mark.parametrize("kind", KINDS)
 def test_at_every_instruction(
-    take: Callable[[leasehold.Lock, list[leasehold.Lease]], None],
+    take: Callable[[Takeable[Any], list[Tenure]], None], kind: str
 ) -> None:
     """The lock object lives on, and so does the scope's lease: nothing but our own care gives it
     back."""
-    kept: list[leasehold.Lease] = []
+    kept: list[Tenure] = []
     client = leasehold.connect("memory://")
-    lock = client.lock("a", ttl=3600)
+    lock = KINDS[kind](client)
     step = 1
     while True:
         end = interrupt_at(step)

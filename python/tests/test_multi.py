@@ -188,3 +188,63 @@ def test_what_is_wrong_is_said(client: leasehold.Client) -> None:
     with client.lock_all([]) as none:
         assert len(none) == 0
         assert none.is_held()
+
+
+def test_each_alone(client: leasehold.Client) -> None:
+    other = client.lock("b").acquire()
+    tries = client.try_each(["a", "b", client.lock("c", ttl=60)])
+    with tries as each:
+        assert len(each) == 3
+        one, none, three = each
+        assert none is None
+        assert isinstance(one, leasehold.Lease)
+        assert isinstance(three, leasehold.Lease)
+        assert [lease.name for lease in each.leases] == ["a", "c"]
+        assert three.remaining > 30
+        assert each[1] is None
+        assert [type(item) for item in each[:2]] == [leasehold.Lease, type(None)]
+        # One is done with before the others.
+        assert one.release() is leasehold.Release.RELEASED
+        assert held(client) == ["b", "c"]
+        assert three.is_held()
+    assert held(client) == ["b"]
+    assert (repr(tries), repr(each)) == ("<TryEach 'a, b, c'>", "<Each of 'a, c', released>")
+    with client.try_each(["b"]) as nothing:
+        assert nothing.leases == []
+        assert nothing[0] is None
+    other.release()
+
+
+def test_what_is_wrong_with_one_is_its_own(client: leasehold.Client) -> None:
+    with client.semaphore("slots", 2), client.try_each(["a", "slots"]) as each:
+        one, wrong = each
+        assert isinstance(one, leasehold.Lease)
+        assert isinstance(wrong, leasehold.InvalidInput)
+        assert wrong.name == "slots"
+    for names in (["a", "b", "a"], ["a", ""]):
+        with pytest.raises(leasehold.InvalidInput):
+            client.try_each(names).acquire()
+    assert held(client) == []
+
+
+def test_each_with_asyncio(client: leasehold.Client) -> None:
+    async def work() -> None:
+        async with client.try_each(NAMES) as each:
+            assert len(each.leases) == 4
+        assert held(client) == []
+        short = client.lock("a", ttl=0.3, renew=False)
+        with pytest.raises(leasehold.LockLost):
+            async with client.try_each([short, "b"]):
+                await asyncio.sleep(PATIENCE)
+
+    asyncio.run(work())
+    nothing_left(client, "b")
+
+
+def test_each_that_is_forgotten_is_given_back(client: leasehold.Client) -> None:
+    each = client.try_each(NAMES).acquire()
+    with pytest.warns(ResourceWarning, match="never released"):
+        del each
+        gc.collect()
+    for name in NAMES:
+        nothing_left(client, name)

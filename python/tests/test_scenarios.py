@@ -15,6 +15,8 @@ from typing import Any
 import leasehold
 import pytest
 from conftest import PATIENCE, TARGET, Redis, nothing_left, queued
+from leasehold.lease import Single, Tenure
+from leasehold.lock import Takeable
 
 FOLDER = Path(__file__).parents[2] / "scenarios"
 SCHEMA = json.loads((FOLDER / "schema.json").read_text())["$defs"]["step"]["properties"]
@@ -53,6 +55,14 @@ def code(action: Callable[[], object]) -> str:
     return "ok"
 
 
+def number(action: Callable[[], int]) -> int | str:
+    """What `action` gives, or the code of the error that it raises."""
+    try:
+        return action()
+    except leasehold.LockError as error:
+        return error.code
+
+
 class Runner:
     def __init__(self, url: str, network: Redis | None) -> None:
         #: What another process reaches the store by; the first client is behind the network.
@@ -61,14 +71,19 @@ class Runner:
         first = url if network is None else url.replace(network.direct, network.url)
         self.clients = [leasehold.connect(first), leasehold.connect(url)]
         self.others: dict[str, subprocess.Popen[str]] = {}
-        self.leases: dict[str, leasehold.Lease] = {}
+        self.leases: dict[str, Tenure] = {}
+        self.observers: dict[str, leasehold.Observer] = {}
         self.started: dict[str, Future[str]] = {}
         # What is started goes on in a loop of its own, where it can also be cancelled.
         self.loop = asyncio.new_event_loop()
         self.thread = threading.Thread(target=self.loop.run_forever, daemon=True)
         self.thread.start()
 
-    def lock(self, step: Step) -> leasehold.Lock | leasehold.TryLock:
+    def client(self, step: Step) -> leasehold.Client:
+        client: leasehold.Client = self.clients[step.get("client", 1) - 1]
+        return client
+
+    def lock(self, step: Step) -> Takeable[Any]:
         options: dict[str, Any] = {
             key: value
             for key in ("ttl", "wait", "max_hold")
@@ -77,8 +92,17 @@ class Runner:
         options |= {key: step[key] for key in ("renew", "priority", "note") if key in step}
         if "owner" in step:
             options["owner"] = leasehold.Owner(step["owner"])
-        client: leasehold.Client = self.clients[step.get("client", 1) - 1]
-        name, tries = step["lock"], step["do"] == "try"
+        client, name, tries = self.client(step), step.get("lock", ""), step["do"] == "try"
+        if "value" in step:
+            election = client.election(name)
+            campaign = election.try_campaign if tries else election.campaign
+            return campaign(step["value"], **options)
+        if "parties" in step:
+            return client.barrier(name, step["parties"], **options)
+        if "locks" in step:
+            wait = options.pop("wait", None)
+            locks = [client.lock(one, **options) for one in step["locks"]]
+            return client.try_lock_all(locks) if tries else client.lock_all(locks, wait=wait)
         if "permits" in step:
             slots = client.semaphore(name, step["capacity"], **options)
             return (slots.try_permits if tries else slots.permits)(step["permits"])
@@ -87,13 +111,18 @@ class Runner:
             return prices.try_read() if tries else prices.read()
         return client.try_lock(name, **options) if tries else client.lock(name, **options)
 
-    def took(self, step: Step, lease: leasehold.Lease | None) -> str:
-        if lease is None:
+    def latch(self, step: Step) -> leasehold.Latch:
+        return self.client(step).latch(step["lock"], step["latch"])
+
+    def took(self, step: Step, tenure: Tenure | None) -> str:
+        if tenure is None:
             return "busy"
-        self.leases[step["who"]] = lease
+        self.leases[step["who"]] = tenure
         return "held"
 
     def take(self, step: Step) -> str:
+        if "latch" in step:
+            return code(lambda: self.latch(step).wait(seconds(step, "wait")))
         try:
             return self.took(step, self.lock(step).acquire())
         except leasehold.LockError as error:
@@ -101,9 +130,43 @@ class Runner:
 
     async def start(self, step: Step) -> str:
         try:
+            if "latch" in step:
+                await self.latch(step).wait_async(seconds(step, "wait"))
+                return "ok"
             return self.took(step, await self.lock(step).acquire_async())
         except leasehold.LockError as error:
             return error.code
+
+    def each(self, step: Step) -> list[str] | str:
+        """Takes each alone; the leases of those that it got are `who.lock`."""
+        try:
+            each = self.client(step).try_each(step["locks"]).acquire()
+        except leasehold.LockError as error:
+            return error.code
+        found = []
+        for lock, one in zip(step["locks"], each, strict=True):
+            if isinstance(one, leasehold.LockError):
+                found.append(one.code)
+            else:
+                found.append(self.took({"who": f"{step['who']}.{lock}"}, one))
+        return found
+
+    def told(self, step: Step, leader: leasehold.Leader | None) -> bool:
+        """Whether this leader is what the step says."""
+        if step["holder"] is None:
+            return leader is None
+        wanted = (self.single(step["holder"]).fence, step["value"].encode())
+        return leader is not None and (leader.fence, leader.value) == wanted
+
+    def single(self, who: str) -> Single:
+        tenure = self.leases[who]
+        assert isinstance(tenure, Single)
+        return tenure
+
+    def lease(self, who: str) -> leasehold.Lease:
+        tenure = self.leases[who]
+        assert isinstance(tenure, leasehold.Lease)
+        return tenure
 
     def outcome(self, who: str) -> str:
         try:
@@ -128,16 +191,37 @@ class Runner:
             case "extend":
                 assert code(lambda: self.leases[who].extend(step["ttl"] / 1000)) == expect
             case "downgrade":
-                assert code(self.leases[who].downgrade) == expect
+                assert code(self.lease(who).downgrade) == expect
             case "upgrade":
-                assert code(self.leases[who].upgrade) == expect
+                assert code(self.lease(who).upgrade) == expect
             case "kind":
-                assert self.leases[who].kind == expect
+                assert self.single(who)._held.kind == expect
             case "epoch":
                 of = step["holder"]
-                assert self.leases[who].epoch == (None if of is None else self.leases[of].fence)
+                assert self.lease(who).epoch == (None if of is None else self.lease(of).fence)
+            case "proclaim":
+                lead = self.leases[who]
+                assert isinstance(lead, leasehold.Leadership)
+                assert code(lambda: lead.proclaim(step["value"])) == expect
+            case "leave":
+                inside = self.leases[who]
+                assert isinstance(inside, leasehold.Inside)
+                assert code(lambda: inside.leave(seconds(step, "wait"))) == expect
+            case "each":
+                assert self.each(step) == expect
+            case "observe":
+                self.observers[who] = self.client(step).election(lock).observe()
+            case "change":
+                # Of several changes in a row the last may be all that is told.
+                assert any(self.told(step, leader) for leader in self.observers[who])
+            case "leader":
+                assert self.told(step, self.client(step).election(lock).leader())
+            case "count_down":
+                assert number(lambda: self.latch(step).count_down(step["count"])) == expect
+            case "left":
+                assert number(self.latch(step).left) == expect
             case "evict":
-                fence = self.leases[who].fence if who else None
+                fence = self.single(who).fence if who else None
                 assert (observer.evict(lock, why="a test", fence=fence) is not None) is expect
             case "check":
                 assert code(lambda: self.leases[who].check(step["min"] / 1000)) == expect
@@ -152,13 +236,13 @@ class Runner:
                 nothing_left(observer, lock)
             case "inspect":
                 info = observer.inspect(lock)
-                wanted = None if step["holder"] is None else self.leases[step["holder"]].fence
+                wanted = None if step["holder"] is None else self.single(step["holder"]).fence
                 holder = info.holder
                 assert (holder and holder.fence, info.waiting) == (wanted, step["waiting"])
                 if holder is not None:
                     assert holder.who.note == step.get("note", holder.who.note)
             case "fences":
-                fences = [self.leases[name].fence for name in step["order"]]
+                fences = [self.single(name).fence for name in step["order"]]
                 assert fences == sorted(set(fences))
             case "shutdown":
                 self.clients[step["client"] - 1].shutdown(5)

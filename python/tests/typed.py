@@ -25,7 +25,28 @@ def sync() -> None:
     assert_type(client.shutdown(), bool)
 
 
+def parties() -> None:
+    with client.election("e").campaign("x") as lead:
+        assert_type(lead, leasehold.Leadership)
+        assert_type(lead.resign(), leasehold.Release)
+    with client.election("e").try_campaign() as perhaps:
+        assert_type(perhaps, leasehold.Leadership | None)
+    for leader in client.election("e").observe():
+        assert_type(leader, leasehold.Leader | None)
+    with client.barrier("b", 2) as inside:
+        assert_type(inside, leasehold.Inside)
+    assert_type(client.latch("l", 2).count_down(), int)
+    with client.try_each(["a"]) as each:
+        assert_type(each[0], leasehold.Lease | leasehold.LockError | None)
+    with leasehold.AdaptiveTtl().adapt(client.lock("a")) as lease:
+        assert_type(lease, leasehold.Lease)
+
+
 async def with_asyncio() -> None:
+    async for leader in client.election("e").observe():
+        assert_type(leader, leasehold.Leader | None)
+    async with client.barrier("b", 2) as inside:
+        assert_type(inside, leasehold.Inside)
     async with client.lock("a") as lease:
         assert_type(lease, leasehold.Lease)
     async with client.try_lock("a") as perhaps:

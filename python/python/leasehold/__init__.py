@@ -10,7 +10,11 @@ The same lock object works with ``async with``, ``acquire()`` and ``await acquir
 Durations are seconds (int or float) or a ``datetime.timedelta``.
 """
 
+from leasehold import guard
+from leasehold.adaptive import AdaptedLock, AdaptiveTtl, Choice
+from leasehold.barrier import Barrier, Inside
 from leasehold.client import Client, connect
+from leasehold.election import Campaign, Election, Leadership, Observer, TryCampaign
 from leasehold.errors import (
     Cancelled,
     Deadlock,
@@ -27,12 +31,15 @@ from leasehold.errors import (
     Unsupported,
 )
 from leasehold.kinds import RwLock, Semaphore
+from leasehold.latch import Latch
 from leasehold.lease import Lease, Loss
 from leasehold.lock import Lock, TryLock
-from leasehold.multi import Leases, LockAll, TryLockAll
+from leasehold.multi import Each, Leases, LockAll, TryEach, TryLockAll
 from leasehold.plain import (
+    Deadlocks,
     HolderInfo,
     Kind,
+    Leader,
     LockInfo,
     LostReason,
     Owner,
@@ -41,14 +48,26 @@ from leasehold.plain import (
 )
 
 __all__ = [
+    "AdaptedLock",
+    "AdaptiveTtl",
+    "Barrier",
+    "Campaign",
     "Cancelled",
+    "Choice",
     "Client",
     "Deadlock",
+    "Deadlocks",
+    "Each",
+    "Election",
     "Forked",
     "HolderInfo",
+    "Inside",
     "InternalError",
     "InvalidInput",
     "Kind",
+    "Latch",
+    "Leader",
+    "Leadership",
     "Lease",
     "Leases",
     "Lock",
@@ -59,6 +78,7 @@ __all__ = [
     "LockTimeout",
     "Loss",
     "LostReason",
+    "Observer",
     "Owner",
     "QueueFull",
     "Release",
@@ -67,9 +87,12 @@ __all__ = [
     "ShutDown",
     "StoreFailed",
     "StoreUnavailable",
+    "TryCampaign",
+    "TryEach",
     "TryLock",
     "TryLockAll",
     "Unsupported",
     "WaiterInfo",
     "connect",
+    "guard",
 ]

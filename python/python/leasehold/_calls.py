@@ -40,6 +40,24 @@ async def finish_async(call: Call[_T], name: str | None = None) -> _T:
     return value(call, name)
 
 
+def wait(call: Call[_T], name: str) -> _T:
+    """``finish`` of a call that only waits: interrupted, the wait ends."""
+    try:
+        return finish(call, name)
+    except BaseException:
+        call.cancel()
+        raise
+
+
+async def wait_async(call: Call[_T], name: str) -> _T:
+    """``wait`` in this task: cancelled, the wait ends."""
+    try:
+        return await finish_async(call, name)
+    except BaseException:
+        call.cancel()
+        raise
+
+
 def obtain(attempt: Attempt, name: str) -> Held | None:
     """What ``attempt`` came to, waited for in this thread. None where the lock is another's."""
     if attempt.poll() is None:

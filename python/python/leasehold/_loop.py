@@ -106,7 +106,7 @@ class Body:
             # The coroutine is being closed: it may not await any more.
             lease._abandon()
             return
-        call = lease._start_release()
+        call = lease._start_end(kind is None)
         try:
             if (result := call.poll()) is None:
                 loop = asyncio.get_running_loop()
@@ -118,6 +118,11 @@ class Body:
             if kind is None:
                 raise
             return
+        except asyncio.CancelledError:
+            # A wait for others ends here. A release goes on, and another finds it under way.
+            call.cancel()
+            lease._abandon()
+            raise
         if result != "lost":
             return
         if kind is None or (ours and issubclass(kind, asyncio.CancelledError)):

@@ -8,18 +8,19 @@ from collections.abc import Callable, Iterable
 from typing import Any, ParamSpec, TypeAlias, TypeVar
 
 from leasehold import _calls, _decorator, _native
-from leasehold._convert import flag, maybe_seconds, owner_number, seconds, text, whole
+from leasehold._ask import DEFAULT_TTL, asking, request
+from leasehold._convert import maybe_seconds, seconds, text, whole
+from leasehold.barrier import Barrier
+from leasehold.election import Election
 from leasehold.errors import InvalidInput, from_failure
-from leasehold.kinds import Asking, RwLock, Semaphore
+from leasehold.kinds import RwLock, Semaphore
+from leasehold.latch import Latch
 from leasehold.lock import Lock, TryLock
-from leasehold.multi import LockAll, TryLockAll
-from leasehold.plain import Duration, HolderInfo, LockInfo, Owner, WaiterInfo
+from leasehold.multi import LockAll, TryEach, TryLockAll
+from leasehold.plain import Deadlocks, Duration, HolderInfo, LockInfo, Owner, WaiterInfo
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
-
-#: The ttl of a lock that names none, in seconds.
-DEFAULT_TTL = 30.0
 
 # The class below has a method of that name.
 _List: TypeAlias = list
@@ -103,8 +104,8 @@ class Client:
         - ``note``: free text for people who look at the lock, at most 256 bytes.
         """
         wait_s = maybe_seconds("wait", wait)
-        request = _request(name, ttl, wait_s, False, renew, max_hold, owner, priority, note)
-        return Lock(self._native, request, name)
+        asked = request(name, ttl, wait_s, False, renew, max_hold, owner, priority, note)
+        return Lock(self._native, asked, name)
 
     def try_lock(
         self,
@@ -118,8 +119,8 @@ class Client:
     ) -> TryLock:
         """Describes a lock that is taken only if it is free: taking it yields ``None`` otherwise.
         The options are those of ``lock``."""
-        request = _request(name, ttl, None, True, renew, max_hold, owner, 0, note)
-        return TryLock(self._native, request, name)
+        asked = request(name, ttl, None, True, renew, max_hold, owner, 0, note)
+        return TryLock(self._native, asked, name)
 
     def rwlock(
         self,
@@ -135,7 +136,7 @@ class Client:
     ) -> RwLock:
         """Describes a lock that many may hold to read, or one to write:
         ``with client.rwlock("prices").read() as lease``. The options are those of ``lock``."""
-        ask = _asking(name, ttl, wait, renew, max_hold, owner, priority, note)
+        ask = asking(name, ttl, wait, renew, max_hold, owner, priority, note)
         return RwLock(self._native, ask, text("the lock name", name))
 
     def semaphore(
@@ -154,7 +155,7 @@ class Client:
         """Describes ``capacity`` permits: ``with client.semaphore("slots", 10)`` takes one of them,
         ``with client.semaphore("slots", 10).permits(3)`` three. The options are those of ``lock``.
         """
-        ask = _asking(name, ttl, wait, renew, max_hold, owner, priority, note)
+        ask = asking(name, ttl, wait, renew, max_hold, owner, priority, note)
         return Semaphore(self._native, ask, name, capacity)
 
     def lock_all(self, locks: Iterable[str | Lock], *, wait: Duration | None = None) -> LockAll:
@@ -162,12 +163,45 @@ class Client:
         ``with client.lock_all(["a", "b"]) as leases``. Each is a name or what ``lock``,
         ``rwlock(…).read()`` or ``semaphore(…)`` describes, with options of its own; ``wait`` is for
         all of them, and what they say of it does not count. At most 1,000, each name once."""
-        requests, name = self._several(locks)
-        return LockAll(self._native, requests, name, maybe_seconds("wait", wait))
+        return LockAll(self._native, self._checked(locks), maybe_seconds("wait", wait))
 
     def try_lock_all(self, locks: Iterable[str | Lock]) -> TryLockAll:
         """``lock_all``, taken only if all are free: taking them yields ``None`` otherwise."""
-        return TryLockAll(self._native, *self._several(locks))
+        return TryLockAll(self._native, self._checked(locks))
+
+    def try_each(self, locks: Iterable[str | Lock]) -> TryEach:
+        """Describes several locks of this client to be tried each alone, in one request:
+        ``with client.try_each(["a", "b"]) as each`` takes those that are free, waits for none, and
+        says of each what it came to. The list is as that of ``lock_all``."""
+        return TryEach(self._native, self._checked(locks))
+
+    def election(self, name: str) -> Election:
+        """Describes an election: one leader at a time, and all may know who it is. Nothing is asked
+        of the store until someone campaigns or looks."""
+        return Election(self._native, text("the election's name", name))
+
+    def latch(self, name: str, count: int, *, keep: Duration | None = None) -> Latch:
+        """Describes a latch that opens once it was counted down by ``count``, and is then kept for
+        ``keep``: at least a minute, ``None`` for an hour. Who counts down several times should keep
+        the object: the latch remembers each."""
+        return Latch(self._native, text("the latch's name", name), count, keep)
+
+    def barrier(
+        self,
+        name: str,
+        parties: int,
+        *,
+        ttl: Duration = DEFAULT_TTL,
+        wait: Duration | None = None,
+        note: str = "",
+    ) -> Barrier:
+        """Describes a double barrier for so many parties: none goes into the ``with`` before all
+        have come, and none out before all leave. ``ttl`` is how long a member counts as there
+        without a sign of life, ``wait`` how long to wait for the others, on the way in and once
+        more on the way out; ``note`` is for people who look at it."""
+        wait_s = maybe_seconds("wait", wait)
+        asked = request(name, ttl, wait_s, False, True, None, None, 0, note)
+        return Barrier(self._native, asked, name, parties, wait_s)
 
     def locked(
         self,
@@ -263,6 +297,14 @@ class Client:
         found = await _calls.finish_async(self._list(prefix, after, limit))
         return [_lock_info(plain) for plain in found]
 
+    def deadlocks(self) -> Deadlocks:
+        """What the searches for deadlocks came to so far, of the waits of this client in this
+        process. Asks nothing of the store."""
+        counts = self._native.deadlocks()
+        if isinstance(counts, _native.Failure):
+            raise from_failure(counts)
+        return Deadlocks(*counts)
+
     def shutdown(self, grace: Duration = 1.0) -> bool:
         """Ends this client: its holders are told, its waiters refused, its leases given back.
         Waits for that at most ``grace``; says whether it was enough."""
@@ -272,7 +314,7 @@ class Client:
         """``shutdown`` without blocking the event loop."""
         return await _calls.finish_async(self._native.shutdown(seconds("grace", grace)))
 
-    def _several(self, locks: Iterable[str | Lock]) -> tuple[tuple[_native.Request, ...], str]:
+    def _checked(self, locks: Iterable[str | Lock]) -> _List[Lock]:
         if isinstance(locks, str):
             raise TypeError(f"locks is {locks!r}: a list of names or locks is needed")
         asked = [self.lock(item) if isinstance(item, str) else item for item in locks]
@@ -281,7 +323,7 @@ class Client:
                 raise TypeError(f"locks has {item!r}: names and locks can be taken together")
             if item._client is not self._native:
                 raise InvalidInput(f"lock {item.name!r} is of another client")
-        return tuple(item._request for item in asked), ", ".join(item.name for item in asked)
+        return asked
 
     def _evict(self, name: str, why: str, fence: int | None) -> _native.Call[int]:
         if fence is not None:
@@ -296,57 +338,6 @@ class Client:
 
     def __repr__(self) -> str:
         return f"<Client of {self.url}>"
-
-
-def _request(
-    name: str,
-    ttl: Duration,
-    wait: float | None,
-    try_only: bool,
-    renew: bool,
-    max_hold: Duration | None,
-    owner: Owner | None,
-    priority: int,
-    note: str,
-    shared: bool = False,
-    permits: tuple[int, int] | None = None,
-) -> _native.Request:
-    return _native.Request(
-        text("the lock name", name),
-        seconds("ttl", ttl),
-        wait,
-        try_only,
-        not flag("renew", renew),
-        maybe_seconds("max_hold", max_hold),
-        owner_number(owner),
-        whole("priority", priority, -(1 << 31), (1 << 31) - 1),
-        text("note", note),
-        shared,
-        permits,
-    )
-
-
-def _asking(
-    name: str,
-    ttl: Duration,
-    wait: Duration | None,
-    renew: bool,
-    max_hold: Duration | None,
-    owner: Owner | None,
-    priority: int,
-    note: str,
-) -> Asking:
-    wait_s = maybe_seconds("wait", wait)
-
-    def ask(try_only: bool, shared: bool, permits: tuple[int, int] | None) -> _native.Request:
-        limit, place = (None, 0) if try_only else (wait_s, priority)
-        return _request(
-            name, ttl, limit, try_only, renew, max_hold, owner, place, note, shared, permits
-        )
-
-    # What is wrong with the options is said where they stand.
-    ask(False, False, None)
-    return ask
 
 
 def _lock_info(plain: _Plain) -> LockInfo:

@@ -6,7 +6,7 @@ import sys
 import threading
 import warnings
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from leasehold import _calls, _notice
 from leasehold._convert import maybe_seconds, seconds
@@ -105,12 +105,20 @@ class Tenure:
 
     def _start_release(self) -> Call[str]:
         call = self._held.release()
+        self._over()
+        return call
+
+    def _over(self) -> None:
+        """It is given back: nobody is to be told of a loss any more."""
         self._given_back = True
         if self._notices:
             self._notices.clear()
         for loss in tuple(self._losses.values()):
             loss._over()
-        return call
+
+    def _start_end(self, succeeded: bool) -> Call[Any]:
+        """What the end of a scope does, whose body ``succeeded`` or raised."""
+        return self._start_release()
 
     def _loss(self) -> LockError:
         failure = self._held.loss()
@@ -137,7 +145,26 @@ class Tenure:
             )
 
 
-class Lease(Tenure):
+class Single(Tenure):
+    """What the tenures of one name have in common."""
+
+    __slots__ = ()
+
+    @property
+    def name(self) -> str:
+        """The name that it was taken by."""
+        return self._held.name
+
+    @property
+    def fence(self) -> int:
+        """The fencing token: larger than that of every tenure of this name before, and at most
+        2**53 - 1. It stays this tenure's own for ever. Of a reader it is the ``epoch``, of permits
+        and of a place inside a barrier a number of their own: none of those is to be written with.
+        """
+        return self._held.fence
+
+
+class Lease(Single):
     """One tenure of one lock, from ``lock.acquire()`` or ``with lock as lease``.
 
     It is a belief with a deadline: ``is_held()`` compares it with the clock on each call, so it is
@@ -154,18 +181,6 @@ class Lease(Tenure):
         # One of several: those keep it until the last of them is gone.
         self._together = together
         self._given_back = together is not None
-
-    @property
-    def name(self) -> str:
-        """The lock's name."""
-        return self._held.name
-
-    @property
-    def fence(self) -> int:
-        """The fencing token: larger than that of every tenure of this lock before, and at most
-        2**53 - 1. It stays this tenure's own for ever. Of a reader it is the ``epoch``, of permits
-        a number of their own: neither is to be written with."""
-        return self._held.fence
 
     @property
     def kind(self) -> Kind:

@@ -108,3 +108,31 @@ class LockInfo:
     queue: tuple[WaiterInfo, ...]
     #: How many wait in all.
     waiting: int
+
+
+@dataclass(frozen=True, slots=True)
+class Leader:
+    """Who leads."""
+
+    #: Larger than that of every leader before.
+    fence: int
+    #: What it said last.
+    value: bytes
+    #: Who it is, and since when it has campaigned.
+    who: WaiterInfo
+
+
+@dataclass(frozen=True, slots=True)
+class Deadlocks:
+    """What the searches for deadlocks came to."""
+
+    #: Looks taken.
+    looks: int
+    #: Cycles found, also those whose victim was another's wait.
+    found: int
+    #: Waits that were ended: they were the victims.
+    victims: int
+    #: Owners in the longest cycle found.
+    longest: int
+    #: Looks that followed a chain of 64 owners to no end.
+    cut: int
