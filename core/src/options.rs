@@ -113,6 +113,7 @@ impl LockOptions {
             heartbeat: HEARTBEAT,
             max_queue: self.max_queue,
             priority: self.priority,
+            fences: 1,
         })
     }
 }

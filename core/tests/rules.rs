@@ -77,7 +77,14 @@ fn what_nobody_gives_back_is_gone_in_time() {
     let ask = |attempt, kind, wait: bool| {
         let millis = Duration::from_millis;
         let (alive_for, claim, heartbeat) = (millis(250), millis(150), millis(100));
-        let wait = wait.then_some(Wait { alive_for, claim, heartbeat, max_queue: 2, priority: 0 });
+        let wait = wait.then_some(Wait {
+            alive_for,
+            claim,
+            heartbeat,
+            max_queue: 2,
+            priority: 0,
+            fences: 1,
+        });
         let (ttl, grace) = (millis(500), millis(100));
         Op::Ask(vec![Try { name: 1, attempt, kind, ttl, grace, wait }], How::EachAlone)
     };
@@ -290,6 +297,7 @@ fn the_oracle_takes_an_uncertain_order_from_the_fences() {
             heartbeat: Duration::from_millis(100),
             max_queue: 9,
             priority: i32::from(attempt == 3),
+            fences: 1,
         });
         let (ttl, grace) = (Duration::from_millis(500), Duration::from_millis(100));
         let kind = Kind::Permits { count, capacity: 4 };

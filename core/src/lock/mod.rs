@@ -10,7 +10,7 @@ mod turn;
 
 pub(crate) use batch::all_or_nothing_waits;
 pub use batch::{Book, acquire_many, release_many, renew_many};
-pub use fence::{MAX_FENCE, next_fence};
+pub use fence::{MAX_FENCE, MAX_FENCES, last_of_next, next_fence};
 pub use rows::{Event, HandOff, Head, Rows, Sum, Tenure, Tomb, Waiter};
 pub(crate) use steps::reader_among;
 pub use steps::{acquire, available, evict, release, renew};

@@ -49,6 +49,8 @@ pub struct Waiter {
     pub alive_until: BootTime,
     /// How long it has to confirm a hand-off.
     pub claim: Duration,
+    /// How many fences its tenure is to have.
+    pub fences: u32,
     /// Where to tell it: the store's own address of the waiting client.
     pub channel: u64,
     /// The waiter's owner, if it has one.

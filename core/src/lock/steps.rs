@@ -190,7 +190,7 @@ pub fn evict<R: Rows>(
         pass_on(rows, kept.into_iter().next(), ended, None, at, told)?;
         return Ok(Evicted::NotHeld);
     };
-    claim_fence(rows, at)?;
+    claim_fence(rows, 1, at)?;
     pass_on(rows, kept.into_iter().next(), Some(tenure.kind), None, at, told)?;
     Ok(Evicted::Evicted { fence: tenure.fence, profile: tenure.profile })
 }
@@ -226,7 +226,7 @@ fn again<R: Rows>(
                 let cycle = reader_among(&ask.name, sum.tenures - 1);
                 return Ok(Answer::Deadlock { cycle });
             }
-            own.fence = claim_fence(rows, at)?;
+            own.fence = claim_fence(rows, ask.fences(), at)?;
         }
         (Kind::Exclusive, Kind::Shared) => {}
         (held, asked) if held == asked => {}
@@ -283,6 +283,7 @@ fn taken<R: Rows>(
         seq,
         alive_until: at.now + wait.alive_for,
         claim: wait.claim,
+        fences: ask.fences(),
         channel,
         owner: ask.owner,
         profile: Arc::clone(&ask.profile),

@@ -150,7 +150,7 @@ fn grant_to<R: Rows>(
     let tenure = Tenure {
         token: head.token,
         kind: head.kind,
-        fence: number(rows, head.kind, epoch, at)?,
+        fence: number(rows, head.kind, epoch, head.fences, at)?,
         until: at.now + head.claim,
         told: at.now + head.claim,
         claimed: true,
@@ -178,7 +178,7 @@ pub(super) fn grant<R: Rows>(
     let tenure = Tenure {
         token: ask.token,
         kind: ask.kind,
-        fence: number(rows, ask.kind, epoch, at)?,
+        fence: number(rows, ask.kind, epoch, ask.fences(), at)?,
         until: at.now + ask.ttl + ask.grace,
         told: at.now + ask.ttl,
         claimed: false,
@@ -194,17 +194,18 @@ fn number<R: Rows>(
     rows: &mut R,
     kind: Kind,
     epoch: Option<u64>,
+    fences: u32,
     at: Event,
 ) -> Result<u64, R::Error> {
     match (kind, epoch) {
         (Kind::Shared, Some(epoch)) => Ok(epoch),
         (Kind::Shared, None) => rows.last_fence(),
-        _ => claim_fence(rows, at),
+        _ => claim_fence(rows, fences, at),
     }
 }
 
-pub(super) fn claim_fence<R: Rows>(rows: &mut R, at: Event) -> Result<u64, R::Error> {
-    let next = fence::next_fence(rows.last_fence()?, at.wall_us)?;
+pub(super) fn claim_fence<R: Rows>(rows: &mut R, count: u32, at: Event) -> Result<u64, R::Error> {
+    let next = fence::last_of_next(rows.last_fence()?, count, at.wall_us)?;
     rows.set_last_fence(next)?;
     Ok(next)
 }

@@ -86,6 +86,18 @@ pub struct Wait {
     pub max_queue: u32,
     /// Larger goes first; equal is by arrival.
     pub priority: i32,
+    /// How many fences an exclusive tenure is to have, 1 to [`MAX_FENCES`](crate::lock::MAX_FENCES):
+    /// one for each of those who hold it in turn. The one that the store answers is the largest of
+    /// them, and none of them is another tenure's.
+    pub fences: u32,
+}
+
+impl Ask {
+    /// How many fences the tenure is to have.
+    #[must_use]
+    pub fn fences(&self) -> u32 {
+        self.wait.filter(|_| self.kind == Kind::Exclusive).map_or(1, |wait| wait.fences)
+    }
 }
 
 /// Whether several asks stand or fall together.
@@ -102,7 +114,7 @@ pub enum How {
 pub enum Answer {
     /// Held.
     Granted {
-        /// The fence of this tenure; the same when the ask is repeated. A reader's is its epoch: at
+        /// The fence of this tenure, of several the largest; the same when the ask is repeated. A reader's is its epoch: at
         /// least the fence of every writer before it, less than that of every writer after it, and
         /// the same for all who read together. Permits have a number that no other tenure has.
         fence: u64,

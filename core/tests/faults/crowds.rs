@@ -220,6 +220,7 @@ impl Queue {
             heartbeat: hours,
             max_queue: 100_000,
             priority: 0,
+            fences: 1,
         };
         Ask {
             name: self.name.clone(),

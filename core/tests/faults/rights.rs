@@ -73,6 +73,7 @@ async fn steps(store: &RedisStore, sys: &Sys) -> Result<()> {
             heartbeat: LONG,
             max_queue,
             priority: 0,
+            fences: 1,
         }),
         owner: None,
         profile: Arc::default(),

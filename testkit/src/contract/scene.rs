@@ -80,6 +80,7 @@ impl<'r> Scene<'r> {
             heartbeat: HEARTBEAT,
             max_queue: 10_000,
             priority: 0,
+            fences: 1,
         };
         Ask { wait: Some(wait), ..self.ask(name) }
     }

@@ -50,6 +50,7 @@ pub(super) struct Waiter {
     latest: u64,
     pub(super) alive_until: BootTime,
     claim: Duration,
+    fences: u32,
 }
 
 /// Until when an attempt may not hold.
@@ -264,13 +265,14 @@ impl Lock {
             latest: arrival,
             alive_until,
             claim: wait.claim,
+            fences: wait.fences,
         });
     }
 
     /// `attempt`, which waits, was handed the lock.
     pub(super) fn grant(&mut self, attempt: usize, seen: &Seen, at: &Moment) -> Judged {
         let waiter = self.live.iter().find(|waiter| waiter.attempt == attempt);
-        let Waiter { kind, claim, .. } =
+        let Waiter { kind, claim, fences, .. } =
             waiter.ok_or_else(|| format!("{attempt} waits for nothing"))?.clone();
         let shown = seen.holders.iter().find(|shown| shown.attempt == attempt);
         let shown = shown.ok_or_else(|| format!("attempt {attempt} was not granted"))?;
@@ -281,7 +283,16 @@ impl Lock {
             _ => shown.fence,
         };
         self.forget(attempt);
+        self.reserved(kind, fence, fences)?;
         self.begin(attempt, kind, fence, at.now + claim, true, at)
+    }
+
+    /// Nobody had the `count` fences up to this one.
+    pub(super) fn reserved(&self, kind: Kind, fence: u64, count: u32) -> Judged {
+        let above = fence.saturating_sub(self.last_fence) >= u64::from(count);
+        let last = self.last_fence;
+        demand!(kind != Kind::Exclusive || above, "{count} fences to {fence} after {last}");
+        Ok(())
     }
 
     /// A tenure begins.

@@ -135,9 +135,10 @@ fn a_try(mix: Mix, free: bool, waits: f64) -> impl Strategy<Value = Try> {
     let other = if free { 0..100_u8 } else { 50..51 };
     (0..NAMES, 0..ATTEMPTS, other, ttl(), proptest::option::weighted(waits, wait())).prop_map(
         move |(name, attempt, other, ttl, wait)| {
-            // An attempt's rank is its own: it doesn't change between asks.
+            // An attempt's rank and fences are its own: they don't change between asks.
             let priority = [0, 0, 0, 0, 1, 1, -1][attempt];
-            let wait = wait.map(|wait| Wait { priority, ..wait });
+            let fences = [1, 16, 1, 64, 1, 16, 2][attempt];
+            let wait = wait.map(|wait| Wait { priority, fences, ..wait });
             let kind = kind(mix, attempt, other);
             Try { name, attempt, kind, ttl, grace: Duration::from_millis(100), wait }
         },
@@ -153,6 +154,7 @@ fn wait() -> impl Strategy<Value = Wait> {
         heartbeat: Duration::from_millis(100),
         max_queue,
         priority: 0,
+        fences: 1,
     })
 }
 

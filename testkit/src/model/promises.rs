@@ -147,6 +147,7 @@ impl Promises {
         demand!(*stored_for >= one.ttl, "stored for less than its ttl");
         lock.forget(attempt);
         let until = at.now + one.ttl + one.grace;
+        lock.reserved(one.kind, *fence, one.wait.map_or(1, |wait| wait.fences))?;
         lock.begin(attempt, one.kind, *fence, until, false, &at)?;
         lock.settle(None, seen, &at).map(drop)
     }
@@ -374,6 +375,7 @@ fn again(
         }
         (Kind::Shared, Kind::Exclusive, Answer::Granted { fence, .. }) => {
             demand!(alone, "a reader writes among others");
+            lock.reserved(asked, *fence, one.wait.map_or(1, |wait| wait.fences))?;
             lock.climb(*fence, at.wall_us)?;
             *fence
         }

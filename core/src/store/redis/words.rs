@@ -192,7 +192,10 @@ pub(super) fn write_ask(call: &mut Call, ask: &Ask, channel: &str) {
     };
     let (alive, claim, limit) = (millis(wait.alive_for), millis(wait.claim), wait.max_queue);
     let rank = rank_of(ask.kind, wait.priority);
-    let numbers = format!("{alive} {claim} {limit} ");
+    let numbers = match ask.fences() {
+        1 => format!("{alive} {claim} {limit} "),
+        fences => format!("{alive} {claim}/{fences} {limit} "),
+    };
     call.joined(&[numbers.as_bytes(), &rank, b" ", channel.as_bytes()]);
 }
 

@@ -278,7 +278,10 @@ impl Rows for SqlRows<'_> {
     }
 
     fn set_waiter(&mut self, waiter: &Waiter) -> Result<()> {
-        let (kind, count, capacity) = kind_columns(waiter.kind);
+        let (kind, mut count, capacity) = kind_columns(waiter.kind);
+        if waiter.kind == Kind::Exclusive {
+            count = waiter.fences;
+        }
         self.connection
             .prepare_cached(
                 "REPLACE INTO waiting (name, reads, rank, seq, token, kind, count, capacity,
@@ -422,9 +425,13 @@ fn tenure_of(row: &Row<'_>) -> rusqlite::Result<Tenure> {
 }
 
 fn waiter_of(row: &Row<'_>) -> rusqlite::Result<Waiter> {
+    let kind = kind_of(row)?;
+    // 0 in a row of a version that knew one only.
+    let fences = if kind == Kind::Exclusive { row.get::<_, u32>(2)?.max(1) } else { 1 };
     Ok(Waiter {
         token: Token::from_bytes(row.get(0)?),
-        kind: kind_of(row)?,
+        kind,
+        fences,
         priority: i32::try_from(-row.get::<_, i64>(4)?).unwrap_or_default(),
         seq: row.get::<_, i64>(5)?.unsigned_abs(),
         alive_until: time(row.get(6)?),

@@ -22,7 +22,7 @@ const WITHOUT_KINDS: i32 = 1;
 /// second page in the log.
 ///
 /// A kind is 0 for an exclusive tenure, 1 for a reader, 2 for permits; `count` and `capacity` are of
-/// permits. Readers wait behind all others, whatever their rank.
+/// permits, and the `count` of one who waits for an exclusive tenure is of its fences. Readers wait behind all others, whatever their rank.
 const TABLES: &str = "
 CREATE TABLE tenure (
     name BLOB NOT NULL,

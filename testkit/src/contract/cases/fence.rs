@@ -20,6 +20,7 @@ pub(super) const CASES: &[Case] = cases![
         fences_grow_across_expiries,
         fences_grow_across_lapsed_claims,
         fences_grow_while_the_wall_clock_steps_back,
+        fences_of_a_tenure_are_nobody_elses,
         fences_grow_across_a_restart_with_the_wall_clock_set_back,
         a_fence_beyond_the_largest_is_refused;
 ];
@@ -157,6 +158,41 @@ fn fences_grow_while_the_wall_clock_steps_back(scene: &mut Scene<'_>) {
     }
     scene.rig().step_wall(24 * 3600);
     ladder.tenure(scene, "stepped");
+}
+
+/// Those who hold a tenure in turn have the fences just below the one that it is known by. With the
+/// clock set back only the number that is asked for keeps them apart.
+fn fences_of_a_tenure_are_nobody_elses(scene: &mut Scene<'_>) {
+    if scene.capabilities().fence != FenceSource::Clock {
+        return;
+    }
+    let first = scene.ask("several");
+    let mut last = scene.grant(&first);
+    scene.evict("several", None);
+    scene.rig().set_wall_us(1_000_000);
+    let mut holder = scene.patient("several");
+    for (round, count) in [16, 1, 64, 2, 1, 16].into_iter().enumerate() {
+        if let Some(wait) = &mut holder.wait {
+            wait.fences = count;
+        }
+        // Granted at once, or from the queue; and the same when it asks again.
+        let fence = if round % 2 == 0 {
+            scene.grant(&holder)
+        } else {
+            let before = scene.ask("several");
+            last = scene.grant(&before);
+            scene.queue(&holder);
+            scene.release(&before);
+            scene.grant(&holder)
+        };
+        assert!(fence - last >= u64::from(count), "{count} fences up to {fence} after {last}");
+        assert_eq!(scene.grant(&holder), fence);
+        last = fence;
+        scene.release(&holder);
+        holder = scene.patient("several");
+    }
+    let ask = scene.ask("several");
+    assert!(scene.grant(&ask) > last);
 }
 
 fn fences_grow_across_a_restart_with_the_wall_clock_set_back(scene: &mut Scene<'_>) {

@@ -1,6 +1,6 @@
 -- ARGV, five for each lock: token, ms to keep less 1, ms for S, "those ms in 13 digits, token, grace
--- claimed profile", "" or "alive claim limit rank channel"; and one more at the end for all or
--- nothing.
+-- claimed profile", "" or "alive claim limit rank channel" as lock.lua has them; and one more at the
+-- end for all or nothing.
 --
 -- Answers a fence, or for each lock that or: {1, fence} granted, {2, first, left, holder} queued,
 -- with first 1 for the first in line behind a holder of ours, 2 behind another library's, 0 for the
@@ -23,8 +23,10 @@ if #ARGV % 5 == 0 then
     if soon and fence < '9007199254740992'
       and call('SET', L, token, 'NX', 'PX', ARGV[at - 3]) then
       local s = call('SET', S, '0' .. fence .. ARGV[at - 1], 'PX', ARGV[at - 2], 'GET')
-      -- Nobody waits, the last fence is behind, and its tenure was given back, not run out.
-      if not s or (byte(s) == 48 and sub(s, 2, 17) < fence
+      -- Nobody waits, the last fence is behind, by 64 at least where more than one is wanted, and its
+      -- tenure was given back, not run out.
+      local above = string.find(wait, '/', 1, true) and string.format('%016.0f', fence - 63) or fence
+      if not s or (byte(s) == 48 and sub(s, 2, 17) < above
         and sub(s, 2, 14) + sub(s, 18, 30) >= now) then
         if locks == 1 then return fence end
         done[index], left = fence, left - 1

@@ -69,13 +69,13 @@ local function acquire(s, index)
   end
   if held == 2 and s.v == token then
     -- Our token without its tenure: the server lost S. The string decides who holds the lock.
-    grant(s, token, next_fence(s), math.max(left(s), span), m)
+    grant(s, token, next_fence(s, fences(claim_of(wait))), math.max(left(s), span), m)
     return { 1, s.f }
   end
   if not held then
     local to = pass_on(s, token)
     if not to or to == token then
-      local fence = next_fence(s)
+      local fence = next_fence(s, fences(claim_of(wait)))
       leave(s, token)
       grant(s, token, fence, span, m)
       return { 1, fence }

@@ -283,7 +283,7 @@ local function make()
   end
 
   -- The answer to a token that holds the lock already.
-  local function again(s, own, token, span, grace, tag)
+  local function again(s, own, token, span, grace, tag, count)
     if own == 'x' then
       local old, _, profile = string.match(s.m, '^(%S+) (%S+) (.*)$')
       own = { token = token, till = now + left(s), f = s.f, grace = tonumber(old), profile = profile }
@@ -305,7 +305,7 @@ local function make()
     elseif own.tag == 's' and tag == 'x' then
       local others = call('ZCOUNT', s.Q, SEVERAL, '+inf') - 1
       if others > 0 then return { 7, others } end
-      own.f = next_fence(s)
+      own.f = next_fence(s, count)
       longer(own, span, grace)
       remove(s, token, 's')
       grant(s, token, own.f, own.till - now, own.grace .. ' 0 ' .. bare(own.profile))
@@ -324,19 +324,20 @@ local function make()
     local grace, profile = string.match(m, '^(%S+) %S+ (.*)$')
     grace = tonumber(grace)
     local tag, holder = tag_of(profile), live(s)
+    local count = tag == 'x' and fences(claim_of(wait)) or 1
     if tomb(s, token) then
       pass(s, holder)
       return { 5 }
     end
     if holder == 'f' and s.v == token then
       -- Our token without its tenure: the server lost S. The string decides who holds the lock.
-      grant(s, token, next_fence(s), math.max(left(s), span), grace .. ' 0 ' .. bare(profile))
+      grant(s, token, next_fence(s, count), math.max(left(s), span), grace .. ' 0 ' .. bare(profile))
       holder = 'x'
     end
     local own = own_of(s, holder, token)
     if own then
       pass(s, holder)
-      return again(s, own, token, span, grace, tag)
+      return again(s, own, token, span, grace, tag, count)
     end
     local turn = pass(s, holder, token)
     holder = turn.holder
@@ -349,7 +350,7 @@ local function make()
     if holder and holder ~= 'f' and not fits(holder, tag) then return misfit(holder) end
     if admits(s, turn, token, tag) then
       leave(s, token)
-      local fence = tag == 's' and epoch(s) or next_fence(s)
+      local fence = tag == 's' and epoch(s) or next_fence(s, count)
       if tag == 'x' then
         grant(s, token, fence, span, m)
       else

@@ -10,7 +10,8 @@
 --      last fence, 16 digits; how many ms after that, as a
 --      time in µs, the tenure lasts by the latest word of it, 13 digits; its token, 32; then " grace claimed profile". Counts only
 --      while L has that token
---   H  hash, while anyone waits: w<token> "place claim channel profile", a<token> until when it is
+--   H  hash, while anyone waits: w<token> "place claim channel profile", the claim with "/16" behind it
+--      where so many fences are wanted, a<token> until when it is
 --      alive, s last place given out, z when the next of them may be found dead, k until when H and
 --      Q are kept
 --   Q  sorted set: the waiters by rank and arrival at score 0, each entry ending in the token; and
@@ -101,8 +102,14 @@ local function holder(s)
   if s.v or s.odd or (dual and dual.held(s)) then return 2 end
 end
 
-local function next_fence(s)
-  local fence = math.max(s.f + 1, us)
+-- How many fences a claim asks for: "1500" one, "1500/16" those up to the one that is granted.
+local function fences(claim) return tonumber(string.match(claim or '', '/(%d+)$') or 1) end
+
+-- The claim among what an ask says of its wait.
+local function claim_of(wait) return string.match(wait, '^%S+ (%S+)') end
+
+local function next_fence(s, count)
+  local fence = math.max(s.f + (count or 1), us)
   if fence > 9007199254740991 then error('LEASEHOLD_FENCE ' .. string.format('%.0f', fence)) end
   return fence
 end
@@ -175,15 +182,15 @@ local function hand_to(s, token, waiter, deaf)
   local alone
   if dual then channel, alone = dual.ear(s, channel) end
   if not channel or deaf[channel] then return false end
-  local fence = next_fence(s)
-  local word = token .. ' ' .. string.format('%.0f', fence) .. ' ' .. claim
+  local fence, span = next_fence(s, fences(claim)), string.match(claim, '^%d+')
+  local word = token .. ' ' .. string.format('%.0f', fence) .. ' ' .. span
   if call('PUBLISH', channel, word) == 0 then
     deaf[channel] = true
     return false
   end
   strike(s, place .. token)
   first(s)
-  grant(s, token, fence, tonumber(claim), '0 1 ' .. profile, alone)
+  grant(s, token, fence, tonumber(span), '0 1 ' .. profile, alone)
   return true
 end
 

@@ -20,9 +20,10 @@ if #KEYS == 4 then
       local next = sub(head, 27)
       local time, known = redis.call('TIME'), call('HMGET', H, 'a' .. next, 'w' .. next, 'k')
       local now = time[1] * 1000 + math.floor(time[2] / 1000)
-      local fence = math.max(sub(s, 2, 17) + 1, time[1] * 1000000 + time[2])
-      if tonumber(known[1] or 0) > now and known[3] and fence <= 9007199254740991 then
-        local claim, channel, profile = string.match(known[2], '^%S+ (%S+) (%S+) (.*)$')
+      local claim, count, channel, profile =
+        string.match(known[2] or '', '^%S+ (%d+)/?(%d*) (%S+) (.*)$')
+      local fence = math.max(sub(s, 2, 17) + (tonumber(count) or 1), time[1] * 1000000 + time[2])
+      if claim and known[3] and tonumber(known[1] or 0) > now and fence <= 9007199254740991 then
         fence = string.format('%016.0f', fence)
         local word = next .. ' ' .. string.match(fence, '^0*(.*)$') .. ' ' .. claim
         if call('PUBLISH', channel, word) > 0 then
