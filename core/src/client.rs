@@ -7,13 +7,14 @@ use std::time::Duration;
 
 use crate::kinds::{Barrier, Election, Latch, Lock, LockAll, RwLock, Semaphore};
 use crate::options::REQUEST_TIMEOUT;
+use crate::owner::Who;
 use crate::runtime::{Runtime, within};
 use crate::store::{self, Capabilities, Evict, Evicted, LockView, Query, Store};
 use crate::sys::Sys;
 use crate::sys::fork::{Inherited, PerProcess};
 use crate::url::StoreUrl;
 use crate::wait::{Attempt, Desk, Shelf};
-use crate::{Deadlocks, Error, ErrorKind, LockOptions, Name, Owner, Profile, Result};
+use crate::{Deadlocks, Error, ErrorKind, LockOptions, Name, Owner, Result};
 
 /// Access to one store, made from a URL. Cheap to clone, safe to share, lazy: nothing is opened
 /// before the first request ([`ping`](Self::ping) proves the store). After `fork` the child's first
@@ -44,8 +45,7 @@ enum Source {
 struct Live {
     runtime: Arc<Runtime>,
     desk: Arc<Desk>,
-    host: String,
-    pid: u32,
+    who: Arc<Who>,
 }
 
 /// How a client is made, beyond its URL.
@@ -273,16 +273,9 @@ impl Client {
         Ok(Shelf { runtime: Arc::clone(&live.runtime), desk: Arc::clone(&live.desk) })
     }
 
-    /// What people see of an attempt of this client.
-    pub(crate) fn profile(&self, note: &str) -> Result<Profile> {
-        let live = self.live()?;
-        Ok(Profile {
-            host: live.host.clone(),
-            pid: live.pid,
-            language: self.shared.language.to_owned(),
-            since_us: live.runtime.sys.moment().wall_us,
-            note: note.to_owned(),
-        })
+    /// Who its attempts are of.
+    pub(crate) fn who(&self) -> Result<Arc<Who>> {
+        Ok(Arc::clone(&self.live()?.who))
     }
 
     async fn look(&self, query: &Query) -> Result<Vec<LockView>> {
@@ -314,7 +307,9 @@ impl Client {
             let pushed: Arc<dyn store::Pushed> = Arc::clone(&desk) as _;
             store.subscribe(Arc::downgrade(&pushed));
             runtime.adopt(&desk);
-            Ok(Live { runtime, desk, host: host_name(), pid: process_id() })
+            let language = self.shared.language;
+            let who = Arc::new(Who { host: host_name(), pid: process_id(), language });
+            Ok(Live { runtime, desk, who })
         })
     }
 }

@@ -13,6 +13,7 @@ use crate::runtime::{Burial, Runtime, UnderWay, within};
 use crate::store::{Cancel, Hold, Kind, Store};
 use crate::sys::fork::Inherited;
 use crate::sys::{BootTime, MaybeSend};
+use crate::wait::Cohorts;
 use crate::watchdog::Held;
 use crate::{Error, Name, Owner, Result};
 
@@ -128,13 +129,30 @@ struct Inner {
     runtime: Arc<Runtime>,
     /// This lease was given back; others of the same tenure may go on.
     released: Arc<AtomicBool>,
+    /// Who may have the tenure after it.
+    cohorts: Option<Arc<Cohorts>>,
 }
 
 impl Lease {
     pub(crate) fn new(held: Arc<Held>, runtime: Arc<Runtime>, owner: Option<Owner>) -> Self {
-        let (name, fence) = (held.hold().name.clone(), held.fence());
-        let inner = Inherited::new(Inner { held, runtime, released: Arc::default() });
-        Self { inner, name, fence: AtomicU64::new(fence), owner }
+        let fence = held.fence();
+        Self::of(Inner { held, runtime, released: Arc::default(), cohorts: None }, fence, owner)
+    }
+
+    /// One of several that hold a tenure in turn, with a fence of its own.
+    pub(crate) fn in_turn(
+        held: Arc<Held>,
+        runtime: Arc<Runtime>,
+        cohorts: Arc<Cohorts>,
+        fence: u64,
+    ) -> Self {
+        let cohorts = Some(cohorts);
+        Self::of(Inner { held, runtime, released: Arc::default(), cohorts }, fence, None)
+    }
+
+    fn of(inner: Inner, fence: u64, owner: Option<Owner>) -> Self {
+        let (name, fence) = (inner.held.hold().name.clone(), AtomicU64::new(fence));
+        Self { inner: Inherited::new(inner), name, fence, owner }
     }
 
     /// The lock's name.
@@ -267,7 +285,7 @@ impl Lease {
 
     /// A sign of life: the `max_hold` of the options counts anew from now.
     pub fn touch(&self) {
-        if !self.inner.forked() {
+        if !self.inner.forked() && !self.is_released() {
             self.inner.held.touch();
             self.inner.runtime.watchdog.rearm(&self.inner.held);
         }
@@ -287,7 +305,15 @@ impl Lease {
         };
         let Inner { held, runtime, .. } = &*self.inner;
         let holds = [held.hold().clone()];
-        let found = give_back(runtime, held.store(), &holds, held.cancel(), held.deadline()).await;
+        let limit = held.deadline();
+        let mut done = pin!(give_back(runtime, held.store(), &holds, held.cancel(), limit));
+        let found = poll_fn(|context| {
+            let found = done.as_mut().poll(context);
+            // The request is on its way: the next one's comes after it.
+            ending.tell_next();
+            found
+        });
+        let found = found.await;
         ending.armed = found != Release::Released;
         found
     }
@@ -297,7 +323,7 @@ impl Lease {
         if self.inner.forked() {
             return Err(Release::Lost(LostReason::Forked));
         }
-        let Inner { held, runtime, released } = &*self.inner;
+        let Inner { held, runtime, released, cohorts } = &*self.inner;
         if let Some(reason) = self.lost_reason() {
             return Err(Release::Lost(reason));
         }
@@ -307,13 +333,17 @@ impl Lease {
         if !held.leave() {
             return Err(Release::Released);
         }
+        if cohorts.as_ref().is_some_and(|cohorts| cohorts.pass(held, runtime)) {
+            return Err(Release::Released);
+        }
         // Before it leaves the watchdog's care: an exit gives back what is there, and waits for the rest.
         let under_way = runtime.reaper.wait_for_mine();
         if !held.end() {
             return Err(held.lost_reason().map_or(Release::Repeated, Release::Lost));
         }
         runtime.watchdog.forget(held);
-        Ok(Ending { held, runtime, armed: true, _under_way: under_way })
+        let cohorts = cohorts.as_ref();
+        Ok(Ending { held, runtime, cohorts, armed: true, _under_way: under_way })
     }
 
     fn is_released(&self) -> bool {
@@ -330,6 +360,7 @@ impl Lease {
 
     pub(crate) fn set_fence(&self, fence: u64) {
         self.fence.store(fence, Ordering::Release);
+        self.inner.held.set_fence(fence);
     }
 
     /// The store knows nothing of this tenure any more, whatever its holder believes.
@@ -371,9 +402,19 @@ pub(crate) async fn unless_lost<T, L>(
 struct Ending<'a> {
     held: &'a Arc<Held>,
     runtime: &'a Runtime,
+    /// Where others wait for the tenure's end.
+    cohorts: Option<&'a Arc<Cohorts>>,
     armed: bool,
     // Dropped last: an exit must not come between.
     _under_way: UnderWay,
+}
+
+impl Ending<'_> {
+    fn tell_next(&mut self) {
+        if let Some(cohorts) = self.cohorts.take() {
+            cohorts.next(&self.held.hold().name);
+        }
+    }
 }
 
 impl Drop for Ending<'_> {
@@ -381,6 +422,7 @@ impl Drop for Ending<'_> {
         if self.armed {
             send_to_reaper(self.held, self.runtime);
         }
+        self.tell_next();
     }
 }
 
@@ -438,7 +480,7 @@ pub(crate) async fn release_together(leases: &[Lease]) -> Vec<Release> {
 impl Drop for Inner {
     fn drop(&mut self) {
         let last = !self.released.swap(true, Ordering::AcqRel) && self.held.leave();
-        if !last {
+        if !last || self.cohorts.as_ref().is_some_and(|it| it.pass(&self.held, &self.runtime)) {
             return;
         }
         // An exit that finds the belief ended must wait for what follows.
@@ -446,6 +488,9 @@ impl Drop for Inner {
         if self.held.end() {
             self.runtime.watchdog.forget(&self.held);
             send_to_reaper(&self.held, &self.runtime);
+            if let Some(cohorts) = &self.cohorts {
+                cohorts.next(&self.held.hold().name);
+            }
         }
     }
 }

@@ -41,7 +41,7 @@ pub use kinds::{
 };
 pub use lease::{Lease, LostReason, Release};
 pub use name::Name;
-pub use options::{LockOptions, Patience};
+pub use options::{LockOptions, Order, Patience};
 pub use owner::{Owner, Profile};
 pub use recipes::{AdaptiveTtl, Choice};
 #[cfg(feature = "native")]

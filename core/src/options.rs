@@ -38,6 +38,37 @@ pub enum Patience {
     None,
 }
 
+/// In what order those who wait for one lock get it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Order {
+    /// By priority and arrival, whatever process they are in: each waits in the store's own queue.
+    #[default]
+    Fifo,
+    /// Those of one client wait for each other, and one of them in the store for all. A lock that one of
+    /// them gives back goes to the next with no step of the store in between: to at most 64 of them,
+    /// for at most 50 ms or half the ttl, and then behind whoever waits elsewhere. Each has a lease and
+    /// a fence of its own; the store shows the first of them as the holder, with the largest fence they
+    /// may use.
+    ///
+    /// For exclusive locks without an owner, on stores that number fences by their clock; otherwise
+    /// [`Unsupported`](crate::ErrorKind::Unsupported).
+    Throughput,
+}
+
+impl Order {
+    /// The order that is called so, in every language: `fifo` or `throughput`.
+    ///
+    /// # Errors
+    /// [`InvalidInput`](crate::ErrorKind::InvalidInput), naming the word.
+    pub fn named(word: &str) -> Result<Self> {
+        match word {
+            "fifo" => Ok(Self::Fifo),
+            "throughput" => Ok(Self::Throughput),
+            _ => Err(Error::invalid(format!("order is {word:?}: fifo or throughput is needed"))),
+        }
+    }
+}
+
 /// Everything a lock can be asked with. The default is a 30 s lease, renewed, and a wait for ever.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct LockOptions {
@@ -58,6 +89,8 @@ pub struct LockOptions {
     pub priority: i32,
     /// The longest queue to join. Default 10,000.
     pub max_queue: u32,
+    /// In what order those who wait get the lock. Default: by arrival.
+    pub order: Order,
 }
 
 impl Default for LockOptions {
@@ -71,6 +104,7 @@ impl Default for LockOptions {
             note: String::new(),
             priority: 0,
             max_queue: MAX_QUEUE,
+            order: Order::Fifo,
         }
     }
 }
@@ -169,6 +203,16 @@ mod tests {
             assert!(error.message().starts_with(&format!("ttl is {shown}")), "{error}");
         }
         assert_eq!(seconds("ttl", 1.5).unwrap(), Duration::from_millis(1500));
+    }
+
+    #[test]
+    fn an_order_is_one_of_two_words() {
+        assert_eq!(Order::named("fifo").unwrap(), Order::default());
+        assert_eq!(Order::named("throughput").unwrap(), Order::Throughput);
+        for word in ["", "FIFO", "throughput "] {
+            let error = Order::named(word).unwrap_err();
+            assert!(error.message().contains(&format!("{word:?}")), "{error}");
+        }
     }
 
     /// Hazard 21: zero never means for ever, and nothing overflows.

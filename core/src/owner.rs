@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::sys::Moment;
+
 /// An explicit identity, shared by all locks of one unit of work. Re-entry and deadlock detection
 /// go by it, never by thread, task or inherited context.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -43,6 +45,27 @@ pub struct Profile {
     pub since_us: u64,
     /// Free text of the caller, at most 256 bytes.
     pub note: String,
+}
+
+/// What is the same in all profiles of one client.
+#[derive(Default)]
+pub(crate) struct Who {
+    pub(crate) host: String,
+    pub(crate) pid: u32,
+    pub(crate) language: &'static str,
+}
+
+impl Who {
+    /// What people see of an attempt that begins at `now`.
+    pub(crate) fn profile(&self, now: Moment, note: &str) -> Profile {
+        Profile {
+            host: self.host.clone(),
+            pid: self.pid,
+            language: self.language.to_owned(),
+            since_us: now.wall_us,
+            note: note.to_owned(),
+        }
+    }
 }
 
 impl Profile {

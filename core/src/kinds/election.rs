@@ -183,6 +183,7 @@ impl Campaign {
     async fn take(self, at_once: bool) -> Result<Option<Leadership>> {
         let name = self.election.name.map_err(Error::invalid)?;
         check(&name, &self.value)?;
+        self.lock.known_to_the_store(&name)?;
         let shelf = self.election.client.shelf()?;
         // Another kind's name is to be refused before the wait.
         record::read::<Led>(WORD, &name, shelf.get(&name).await?.as_ref())?;

@@ -1,14 +1,13 @@
 //! What is asked for before there is a lease: one builder for all kinds, so that each option is said
 //! and checked in one place.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use crate::options::Patience;
 use crate::store::Kind;
 use crate::sys::{BoxFuture, Sys};
 use crate::wait::Request;
-use crate::{Client, Error, ErrorKind, Lease, LockOptions, Name, Owner, Result};
+use crate::{Client, Error, ErrorKind, Lease, LockOptions, Name, Order, Owner, Result};
 
 /// A lock to be taken, or a part of one: await it, [`acquire`](Self::acquire) it or [`run`](Self::run) under it.
 ///
@@ -88,6 +87,12 @@ impl Lock {
         self
     }
 
+    /// In what order those who wait get the lock. Default: by arrival, whatever process they are in.
+    pub fn order(mut self, order: Order) -> Self {
+        self.options.order = order;
+        self
+    }
+
     /// Free text for people who look at the lock, at most 256 bytes.
     pub fn note(mut self, note: impl Into<String>) -> Self {
         self.options.note = note.into();
@@ -151,6 +156,14 @@ impl Lock {
         crate::block_on(self.acquire())
     }
 
+    /// Refuses an order in which the store doesn't know each holder by its fence.
+    pub(crate) fn known_to_the_store(&self, name: &Name) -> Result<()> {
+        match self.options.order {
+            Order::Fifo => Ok(()),
+            Order::Throughput => Err(crate::wait::unsupported(name, "has no one holder to show")),
+        }
+    }
+
     /// The clock of its client.
     pub(crate) fn sys(&self) -> Result<Sys> {
         Ok(self.client.attempt()?.runtime.sys.clone())
@@ -176,8 +189,8 @@ impl Lock {
     fn request(self) -> Result<Request> {
         self.options.check()?;
         let name = self.name.map_err(Error::invalid)?;
-        let profile = Arc::new(self.client.profile(&self.options.note)?);
-        Ok(Request { name, kind: self.kind, options: self.options, profile })
+        let who = self.client.who()?;
+        Ok(Request { name, kind: self.kind, options: self.options, who })
     }
 }
 

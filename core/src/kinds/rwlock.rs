@@ -64,7 +64,11 @@ impl Lease {
         self.may_change("downgraded")?;
         self.held().set_kind(Kind::Shared);
         match self.change(Kind::Shared).await? {
-            fence if fence == self.fence() => Ok(()),
+            fence if fence == self.held().fence() => {
+                // Of several that the tenure has, the one that all who read with it know.
+                self.set_fence(fence);
+                Ok(())
+            }
             // Another tenure than ours: the lease was over when the request came.
             _ => Err(self.lose()),
         }

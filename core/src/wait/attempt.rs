@@ -4,16 +4,18 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::cohort;
 use super::cycle;
 use super::desk::{Desk, Outcome, SILENCE, settle, shut_down};
 use super::reentry::Entered;
-use crate::options::{CLAIM, LockOptions, Patience, REQUEST_TIMEOUT, TOMBSTONE, grace};
+use crate::options::{CLAIM, LockOptions, Order, Patience, REQUEST_TIMEOUT, TOMBSTONE, grace};
+use crate::owner::Who;
 use crate::runtime::{Burial, Runtime, within};
 use crate::store::{Answer, Ask, Cancel, Hold, How, Kind};
 use crate::sys::fork::Inherited;
 use crate::sys::{BootTime, Sys};
-use crate::watchdog::Terms;
-use crate::{Error, ErrorKind, Lease, LostReason, Name, Profile, Result};
+use crate::watchdog::{Held, Terms};
+use crate::{Error, ErrorKind, Lease, LostReason, Name, Result};
 
 /// A hand-off is given to the user at once only with this much belief left.
 const ENOUGH: Duration = Duration::from_millis(500);
@@ -27,7 +29,7 @@ pub(crate) struct Request {
     pub(crate) name: Name,
     pub(crate) kind: Kind,
     pub(crate) options: LockOptions,
-    pub(crate) profile: Arc<Profile>,
+    pub(crate) who: Arc<Who>,
 }
 
 /// What an attempt works with.
@@ -41,18 +43,21 @@ impl Attempt {
     /// Takes the lock. None where it is taken and the request doesn't wait.
     pub(crate) async fn acquire(self, request: Request) -> Result<Option<Lease>> {
         let Request { name, kind, options, .. } = &request;
-        let sys = self.runtime.sys.clone();
+        let sys = &self.runtime.sys;
         let started = sys.now();
         let give_up = match options.wait {
             Patience::Forever => BootTime::NEVER,
             Patience::AtMost(wait) => started + wait,
             Patience::None => started + REQUEST_TIMEOUT,
         };
+        if options.order == Order::Throughput {
+            return cohort::acquire(&self, &request, give_up).await;
+        }
         let turn = match options.owner {
             Some(owner) if *kind == Kind::Exclusive => {
                 // What doesn't wait for others doesn't wait for itself either.
                 let until = if options.wait == Patience::None { started } else { give_up };
-                match self.desk.reentry.enter(&sys, name, owner, until).await {
+                match self.desk.reentry.enter(sys, name, owner, until).await {
                     Entered::Again(held) => {
                         return Ok(Some(Lease::new(held, Arc::clone(&self.runtime), Some(owner))));
                     }
@@ -65,9 +70,26 @@ impl Attempt {
             }
             _ => None,
         };
-        let mut ask = ask_of(&sys, &request);
-        let Request { options, .. } = request;
-        let mut unsure = Unsure::new(&self, &ask)?;
+        let Some(held) = self.take(&request, give_up, 1).await? else { return Ok(None) };
+        if let Some(turn) = turn {
+            turn.held(&held);
+        }
+        Ok(Some(Lease::new(held, Arc::clone(&self.runtime), options.owner)))
+    }
+
+    /// Takes the lock from the store, with so many fences.
+    pub(super) async fn take(
+        &self,
+        request: &Request,
+        give_up: BootTime,
+        fences: u32,
+    ) -> Result<Option<Arc<Held>>> {
+        let (sys, options) = (&self.runtime.sys, &request.options);
+        let mut ask = ask_of(sys, request);
+        if let Some(wait) = &mut ask.wait {
+            wait.fences = fences;
+        }
+        let mut unsure = Unsure::new(self, &ask)?;
         let mut strays = false;
         // When a grant came that needs to be confirmed.
         let mut handed_at: Option<BootTime> = None;
@@ -146,10 +168,7 @@ impl Attempt {
             self.runtime.watchdog.lose(&held, LostReason::Shutdown);
             return Err(shut_down(&ask.name));
         }
-        if let Some(turn) = turn {
-            turn.held(&held);
-        }
-        Ok(Some(Lease::new(held, Arc::clone(&self.runtime), options.owner)))
+        Ok(Some(held))
     }
 
     /// A new token, at the end of the queue: an old one never holds a second tenure. An error where
@@ -216,7 +235,7 @@ impl Attempt {
 
 /// A new attempt at what is requested.
 pub(super) fn ask_of(sys: &Sys, request: &Request) -> Ask {
-    let Request { name, kind, options, profile } = request;
+    let Request { name, kind, options, who } = request;
     Ask {
         name: name.clone(),
         kind: *kind,
@@ -225,7 +244,7 @@ pub(super) fn ask_of(sys: &Sys, request: &Request) -> Ask {
         grace: grace(options.ttl),
         wait: options.queueing(),
         owner: options.owner,
-        profile: Arc::clone(profile),
+        profile: Arc::new(who.profile(sys.moment(), &options.note)),
     }
 }
 

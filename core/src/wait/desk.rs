@@ -12,6 +12,7 @@ use std::time::Duration;
 use tokio::sync::{Notify, oneshot};
 
 use super::cells::Watchers;
+use super::cohort::Cohorts;
 use super::cycle::{Deadlocks, Searches};
 use super::reentry::Reentry;
 use crate::options::{HEARTBEAT, REQUEST_TIMEOUT};
@@ -43,6 +44,7 @@ pub(crate) struct Desk {
     sys: Sys,
     store: Arc<dyn Store>,
     pub(super) reentry: Reentry,
+    pub(super) cohorts: Arc<Cohorts>,
     pub(super) searches: Searches,
     pub(super) watchers: Watchers,
     state: Mutex<State>,
@@ -80,11 +82,12 @@ struct Entry {
 impl Desk {
     pub(crate) fn new(sys: Sys, store: Arc<dyn Store>) -> Self {
         let (reentry, searches) = (Reentry::default(), Searches::default());
-        let watchers = Watchers::default();
+        let (watchers, cohorts) = (Watchers::default(), Arc::new(Cohorts::new(sys.clone())));
         Self {
             sys,
             store,
             reentry,
+            cohorts,
             searches,
             watchers,
             state: Mutex::default(),
@@ -169,6 +172,7 @@ impl Desk {
     /// know of them.
     pub(crate) fn close(&self, good: bool) -> Vec<Hold> {
         self.watchers.close(good);
+        self.cohorts.close();
         let mut state = self.state();
         state.closed |= good;
         let under_way = std::mem::take(&mut state.under_way);
@@ -510,7 +514,7 @@ mod tests {
             name: name.clone(),
             kind: crate::store::Kind::Exclusive,
             options: LockOptions::default(),
-            profile: Arc::default(),
+            who: Arc::default(),
         };
         let (tell, done) = mpsc::channel();
         crate::sys::thread("waits", move || {

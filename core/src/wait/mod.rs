@@ -3,6 +3,7 @@
 
 mod attempt;
 mod cells;
+mod cohort;
 mod cycle;
 mod desk;
 mod reentry;
@@ -10,5 +11,6 @@ mod together;
 
 pub(crate) use attempt::{Attempt, Request, burial};
 pub(crate) use cells::{Next, Shelf};
+pub(crate) use cohort::{Cohorts, unsupported};
 pub use cycle::Deadlocks;
 pub(crate) use desk::Desk;

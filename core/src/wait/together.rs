@@ -9,9 +9,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::attempt::{Attempt, Request, Unsure, ask_of, nothing_done, too_late, waited_out};
+use super::cohort::unsupported;
 use super::desk::{Outcome, settle, shut_down};
 use crate::lease::release_together;
-use crate::options::{Patience, REQUEST_TIMEOUT};
+use crate::options::{Order, Patience, REQUEST_TIMEOUT};
 use crate::runtime::within;
 use crate::store::{Answer, Ask, Hold, How};
 use crate::sys::BootTime;
@@ -33,6 +34,7 @@ impl Attempt {
         requests: Vec<Request>,
         wait: Patience,
     ) -> Result<Option<Vec<Lease>>> {
+        in_order(&requests)?;
         let names: Vec<_> = requests.iter().map(|request| request.name.clone()).collect();
         let mut sorted = requests;
         sorted.sort_by(|one, other| one.name.cmp(&other.name));
@@ -55,6 +57,7 @@ impl Attempt {
         &self,
         requests: &[Request],
     ) -> Result<Vec<Result<Option<Lease>>>> {
+        in_order(requests)?;
         let give_up = self.runtime.sys.now() + REQUEST_TIMEOUT;
         let Asked { asks, guards, answers, sent } =
             self.ask_many(requests, How::EachAlone, give_up).await?;
@@ -203,6 +206,15 @@ impl Attempt {
             return Err(shut_down(&ask.name));
         }
         Ok(Lease::new(held, Arc::clone(&self.runtime), options.owner))
+    }
+}
+
+/// Refuses a lock whose waiters have an order of their own: one that comes in the middle of a list would
+/// have to be passed on while the others are held.
+fn in_order(requests: &[Request]) -> Result<()> {
+    match requests.iter().find(|request| request.options.order == Order::Throughput) {
+        Some(request) => Err(unsupported(&request.name, "is for locks that are taken alone")),
+        None => Ok(()),
     }
 }
 

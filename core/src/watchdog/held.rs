@@ -45,9 +45,11 @@ pub(crate) struct Held {
     sys: Sys,
     store: Arc<dyn Store>,
     hold: Hold,
-    fence: u64,
+    /// As the store knows it.
+    fence: AtomicU64,
     renew: bool,
-    max_hold: Option<Duration>,
+    /// In nanoseconds; 0 for none.
+    max_hold: AtomicU64,
     strays: AtomicBool,
     /// Whether a lock that one or many may hold is held alone.
     alone: AtomicBool,
@@ -66,14 +68,15 @@ impl Held {
     pub(crate) fn new(id: u64, sys: Sys, store: Arc<dyn Store>, hold: Hold, terms: Terms) -> Self {
         let alone = hold.kind == Kind::Exclusive;
         let limit = terms.max_hold.map_or(BootTime::NEVER, |span| sys.now() + span);
+        let max_hold = AtomicU64::new(terms.max_hold.map_or(0, nanos));
         Self {
             id,
             sys,
             store,
             hold,
-            fence: terms.fence,
+            fence: AtomicU64::new(terms.fence),
             renew: terms.renew,
-            max_hold: terms.max_hold,
+            max_hold,
             strays: AtomicBool::new(terms.strays),
             alone: AtomicBool::new(alone),
             leases: AtomicU32::new(1),
@@ -100,7 +103,11 @@ impl Held {
     }
 
     pub(crate) fn fence(&self) -> u64 {
-        self.fence
+        self.fence.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn set_fence(&self, fence: u64) {
+        self.fence.store(fence, Ordering::Release);
     }
 
     /// What its release must leave behind.
@@ -179,9 +186,23 @@ impl Held {
 
     /// A sign of life: `max_hold` counts anew.
     pub(crate) fn touch(&self) {
-        if let Some(span) = self.max_hold {
-            self.limit.store((self.sys.now() + span).as_nanos(), Ordering::Release);
+        let span = self.max_hold.load(Ordering::Acquire);
+        if span > 0 {
+            let limit = self.sys.now() + Duration::from_nanos(span);
+            self.limit.store(limit.as_nanos(), Ordering::Release);
         }
+    }
+
+    /// Goes on under another lease, once its last one was left; `max_hold` is that one's own. False where
+    /// the tenure is over at `now`, or was sealed.
+    pub(crate) fn hand_on(&self, max_hold: Option<Duration>, now: BootTime) -> bool {
+        if self.state.load(Ordering::Acquire) != HELD || now >= self.deadline() {
+            return false;
+        }
+        self.max_hold.store(max_hold.map_or(0, nanos), Ordering::Release);
+        let limit = max_hold.map_or(BootTime::NEVER, |span| now + span);
+        self.limit.store(limit.as_nanos(), Ordering::Release);
+        self.leases.compare_exchange(0, 1, Ordering::AcqRel, Ordering::Acquire).is_ok()
     }
 
     /// Whether the tenure is believed. The first look past the deadline ends it for good: a

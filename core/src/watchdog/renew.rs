@@ -113,9 +113,12 @@ impl Watchdog {
     /// Looks at `held` again: its limit was moved.
     pub(crate) fn rearm(&self, held: &Held) {
         let mut state = self.state();
-        let due = state.held.get(&held.id()).map(Watched::due);
-        if let Some(due) = due {
-            state.schedule.set(held.id(), due);
+        let Some(due) = state.held.get(&held.id()).map(Watched::due) else { return };
+        state.schedule.set(held.id(), due);
+        let wake = state.running && due < state.asleep_until;
+        drop(state);
+        if wake {
+            self.wake.notify_one();
         }
     }
 
@@ -237,6 +240,11 @@ async fn run(watchdog: Arc<Watchdog>) {
         let now = sys.now();
         let (renew, over) = watchdog.take_due(now);
         for held in over {
+            if sys.now() < held.deadline() {
+                // It went on to another holder just now, with a limit of its own.
+                watchdog.rearm(&held);
+                continue;
+            }
             let reason = held.overdue();
             watchdog.lose(&held, reason);
             // A longest tenure ends for good: the next holder need not wait for the expiry.

@@ -1,5 +1,6 @@
-//! `contender URL NAME COUNT DIR [--hold-us N] [--ttl-ms N] [--who WHO]`: takes the lock COUNT
-//! times and does a section for the oracle under each lease.
+//! `contender URL NAME COUNT DIR [--hold-us N] [--ttl-ms N] [--who WHO] [--tasks N]`: takes the lock COUNT
+//! times and does a section for the oracle under each lease. With `--tasks` so many threads do that, in
+//! the order `throughput`.
 //!
 //! Prints `ready`, waits for a line on its input, then prints `granted FENCE` for each grant and
 //! `done` at the end. Any error ends it with `error CODE MESSAGE`. Where DIR is `-` there is no section
@@ -9,7 +10,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use leasehold::{Client, ErrorKind};
+use leasehold::{Client, ErrorKind, Order};
 use leasehold_testkit::oracle::Log;
 
 struct Arguments {
@@ -20,6 +21,7 @@ struct Arguments {
     hold: Duration,
     ttl: Duration,
     who: String,
+    tasks: Option<u64>,
 }
 
 fn main() -> ExitCode {
@@ -35,7 +37,11 @@ fn main() -> ExitCode {
     if std::io::stdin().read_line(&mut line).is_err() {
         return ExitCode::from(2);
     }
-    match contend(&arguments) {
+    let done = match arguments.tasks {
+        None => Client::connect(&arguments.url).and_then(|client| contend(&arguments, &client, 0)),
+        Some(tasks) => together(&arguments, tasks),
+    };
+    match done {
         Ok(()) => {
             println!("done");
             ExitCode::SUCCESS
@@ -47,22 +53,42 @@ fn main() -> ExitCode {
     }
 }
 
+/// Contends in `tasks` threads of one client.
+fn together(arguments: &Arguments, tasks: u64) -> leasehold::Result<()> {
+    let client = Client::connect(&arguments.url)?;
+    std::thread::scope(|scope| {
+        let client = &client;
+        let threads: Vec<_> =
+            (0..tasks).map(|task| scope.spawn(move || contend(arguments, client, task))).collect();
+        threads.into_iter().try_for_each(|thread| {
+            thread.join().unwrap_or_else(|_| {
+                Err(leasehold::Error::new(ErrorKind::Internal, "a thread panicked"))
+            })
+        })
+    })
+}
+
 #[allow(clippy::disallowed_methods, reason = "stands for the work that is done under a lock")]
-fn contend(arguments: &Arguments) -> leasehold::Result<()> {
+fn contend(arguments: &Arguments, client: &Client, task: u64) -> leasehold::Result<()> {
     let broken = |cause: std::io::Error| {
         leasehold::Error::new(ErrorKind::Internal, "the oracle's files").caused_by(cause)
     };
-    let client = Client::connect(&arguments.url)?;
+    let order = if arguments.tasks.is_some() { Order::Throughput } else { Order::Fifo };
+    let lock = client.lock(&arguments.name).ttl(arguments.ttl).order(order);
     if arguments.folder.as_os_str() == "-" {
         for _ in 0..arguments.count {
-            let lease = client.lock(&arguments.name).ttl(arguments.ttl).acquire_blocking()?;
+            let lease = lock.clone().acquire_blocking()?;
             leasehold::block_on(lease.release());
         }
         return Ok(());
     }
-    let mut log = Log::open(&arguments.folder, &arguments.who).map_err(broken)?;
+    let who = match arguments.tasks {
+        Some(_) => format!("{}-{task}", arguments.who),
+        None => arguments.who.clone(),
+    };
+    let mut log = Log::open(&arguments.folder, &who).map_err(broken)?;
     for _ in 0..arguments.count {
-        let lease = client.lock(&arguments.name).ttl(arguments.ttl).acquire_blocking()?;
+        let lease = lock.clone().acquire_blocking()?;
         println!("granted {}", lease.fence());
         let section = log.enter(lease.fence()).map_err(broken)?;
         if !arguments.hold.is_zero() {
@@ -78,7 +104,7 @@ fn contend(arguments: &Arguments) -> leasehold::Result<()> {
 
 fn arguments(mut given: impl Iterator<Item = String>) -> Result<Arguments, String> {
     const USAGE: &str =
-        "usage: contender URL NAME COUNT DIR [--hold-us N] [--ttl-ms N] [--who WHO]";
+        "usage: contender URL NAME COUNT DIR [--hold-us N] [--ttl-ms N] [--who WHO] [--tasks N]";
     let mut next = || given.next().ok_or(USAGE);
     let (url, name, count, folder) = (next()?, next()?, next()?, next()?);
     let mut arguments = Arguments {
@@ -89,6 +115,7 @@ fn arguments(mut given: impl Iterator<Item = String>) -> Result<Arguments, Strin
         hold: Duration::ZERO,
         ttl: Duration::from_secs(30),
         who: format!("rust-{}", std::process::id()),
+        tasks: None,
     };
     while let Some(option) = given.next() {
         let value = given.next().ok_or(USAGE)?;
@@ -96,6 +123,7 @@ fn arguments(mut given: impl Iterator<Item = String>) -> Result<Arguments, Strin
             "--hold-us" => arguments.hold = Duration::from_micros(number(&value)?),
             "--ttl-ms" => arguments.ttl = Duration::from_millis(number(&value)?),
             "--who" => arguments.who = value,
+            "--tasks" => arguments.tasks = Some(number(&value)?),
             _ => return Err(format!("{option} is unknown; {USAGE}")),
         }
     }
