@@ -82,6 +82,8 @@ enum Part {
     Python,
     /// 16 tasks on one lock.
     Tasks,
+    /// 16 tasks on one lock in the order throughput, in memory and on Redis.
+    Hot,
     /// 8 processes on one lock.
     Processes,
     /// 10,000 held leases.
@@ -192,6 +194,9 @@ fn measure(args: &Args, plan: &Plan, folder: &Path) -> Result<Vec<Section>> {
     if wanted(Part::Tasks) {
         sections.push(tasks::contended(plan, folder)?);
     }
+    if wanted(Part::Hot) {
+        sections.push(tasks::hot(plan)?);
+    }
     if wanted(Part::Processes) {
         for hold in [Duration::ZERO, Duration::from_millis(2)] {
             sections.push(processes::contended(plan, folder, hold)?);
@@ -204,6 +209,7 @@ fn measure(args: &Args, plan: &Plan, folder: &Path) -> Result<Vec<Section>> {
         pairs: wanted(Part::RedisPairs),
         batch: wanted(Part::RedisBatch),
         contended: wanted(Part::RedisContended),
+        hot: wanted(Part::Hot),
         crowd: wanted(Part::RedisCrowd),
         held: wanted(Part::RedisHeld),
         held50k: args.only.contains(&Part::RedisHeld50k),

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use leasehold::Client;
+use leasehold::{Client, Order};
 use tokio::task::JoinSet;
 
 use crate::plan::Plan;
@@ -17,8 +17,14 @@ use crate::{Result, clock, task_runtime};
 
 const TASKS: usize = 16;
 
+/// What the section of one hot lock in memory is called.
+pub(crate) const HOT: &str = "hot lock: hand-offs among 16 tasks of one thread, memory";
+/// What its rows, and those of the same on Redis, are called.
+pub(crate) const HOT_ROWS: [&str; 3] =
+    ["tokio Mutex", "leasehold, order fifo", "leasehold, order throughput"];
+
 /// A lock that is awaited, and given back by the second future.
-trait Contended: Clone + Send + Sync + 'static {
+pub(crate) trait Contended: Clone + Send + Sync + 'static {
     type Held: Send;
     fn take(&self) -> impl Future<Output = Result<Self::Held>> + Send;
     fn give(held: Self::Held) -> impl Future<Output = ()> + Send;
@@ -44,6 +50,36 @@ impl Contended for Client {
     }
 }
 
+/// leasehold's lock in one of its orders.
+#[derive(Clone)]
+pub(crate) struct Ordered(pub(crate) Client, pub(crate) Order);
+
+impl Contended for Ordered {
+    type Held = leasehold::Lease;
+    async fn take(&self) -> Result<Self::Held> {
+        Ok(self.0.lock("hot").order(self.1).acquire().await?)
+    }
+    async fn give(held: Self::Held) {
+        held.release().await;
+    }
+}
+
+/// One hot lock in memory.
+pub(crate) fn hot(plan: &Plan) -> Result<Section> {
+    let mutex = Arc::new(tokio::sync::Mutex::new(()));
+    let memory = Client::connect("memory://")?;
+    let [limit, fifo, throughput] = HOT_ROWS;
+    let orders = [Order::Fifo, Order::Throughput].map(|order| Ordered(memory.clone(), order));
+    let section = Section::measure(
+        HOT.to_owned(),
+        ("1/s", Better::Higher),
+        plan.rounds,
+        plan.tasks,
+        vec![among(limit, 1, &mutex), among(fifo, 1, &orders[0]), among(throughput, 1, &orders[1])],
+    )?;
+    Ok(section.note("each holder yields once"))
+}
+
 /// Hand-offs among tasks: on one thread, and on two.
 pub(crate) fn contended(plan: &Plan, folder: &Path) -> Result<Section> {
     let mutex = Arc::new(tokio::sync::Mutex::new(()));
@@ -67,9 +103,18 @@ pub(crate) fn contended(plan: &Plan, folder: &Path) -> Result<Section> {
 }
 
 fn among<'a, L: Contended>(name: &str, threads: usize, lock: &'a L) -> Contestant<'a> {
+    among_with(name, threads, move || Ok(lock.clone()))
+}
+
+/// The same with a lock that is made in the runtime of its users.
+pub(crate) fn among_with<'a, L: Contended>(
+    name: &str,
+    threads: usize,
+    make: impl Fn() -> Result<L> + 'a,
+) -> Contestant<'a> {
     contestant(name, move |span| {
         let runtime = task_runtime(threads)?;
-        let contest = runtime.block_on(contest(span, lock))?;
+        let contest = runtime.block_on(async { contest(span, &make()?).await })?;
         // Ends the threads in the background of the next round otherwise.
         runtime.shutdown_timeout(Duration::from_secs(1));
         sample(&contest)

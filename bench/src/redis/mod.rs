@@ -8,6 +8,7 @@ mod crew;
 mod crowd;
 mod grant;
 mod held;
+mod hot;
 mod lab;
 mod order;
 mod ours;

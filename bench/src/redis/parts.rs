@@ -7,6 +7,7 @@ use super::batch::batch;
 use super::contended::{HOLDS, SHAPES, contended};
 use super::crowd::crowd;
 use super::held::held;
+use super::hot::hot;
 use super::lab::Lab;
 use super::pairs::uncontended;
 use crate::Result;
@@ -22,6 +23,8 @@ pub(crate) struct Parts {
     pub(crate) batch: bool,
     /// Sixteen contenders on one lock.
     pub(crate) contended: bool,
+    /// Sixteen tasks of one thread on one lock, in either order.
+    pub(crate) hot: bool,
     /// Ten to 10,000 waiters on one lock.
     pub(crate) crowd: bool,
     /// 10,000 held locks.
@@ -38,9 +41,16 @@ pub(crate) const HELD50K: (u32, Duration) = (50_000, Duration::from_secs(6));
 /// Measures what is wanted; nothing where there is no server.
 pub(crate) fn measure(plan: &Plan, folder: &Path, parts: Parts) -> Result<Vec<Section>> {
     let mut sections = Vec::new();
-    let Parts { pairs, batch: together, contended: contest, crowd: many, held: kept, held50k } =
-        parts;
-    if ![pairs, together, contest, many, kept, held50k].contains(&true) {
+    let Parts {
+        pairs,
+        batch: together,
+        contended: contest,
+        hot: one,
+        crowd: many,
+        held: kept,
+        held50k,
+    } = parts;
+    if ![pairs, together, contest, one, many, kept, held50k].contains(&true) {
         return Ok(sections);
     }
     let lab = match Lab::open(folder) {
@@ -64,6 +74,9 @@ pub(crate) fn measure(plan: &Plan, folder: &Path, parts: Parts) -> Result<Vec<Se
                 sections.push(contended(plan, &lab, shape, hold)?);
             }
         }
+    }
+    if parts.hot {
+        sections.push(hot(plan, &lab)?);
     }
     if parts.crowd {
         sections.push(crowd(plan, &lab)?);

@@ -2,9 +2,10 @@
 
 use super::contended::{self, HOLDS, SHAPES};
 use super::parts::HELD;
-use super::{batch, crowd, held, pairs};
+use super::{batch, crowd, held, hot, pairs};
 use crate::rounds::Section;
 use crate::target::{Target, Wanted, times};
+use crate::tasks::{HOT, HOT_ROWS};
 
 /// Every promise whose rows were measured.
 pub(crate) fn targets(sections: &[Section]) -> Vec<Target> {
@@ -12,6 +13,7 @@ pub(crate) fn targets(sections: &[Section]) -> Vec<Target> {
     list.uncontended();
     list.batch();
     list.contended();
+    list.hot();
     list.crowd();
     list.held();
     list.targets
@@ -88,6 +90,20 @@ impl<'a> List<'a> {
                 }
             }
         }
+    }
+
+    fn hot(&mut self) {
+        let [limit, fifo, ours] = HOT_ROWS;
+        let memory = self.section(HOT);
+        let time = memory.and_then(|section| times(section, limit, &[ours]));
+        self.add("hot lock, memory: time / tokio Mutex", time, Wanted::AtMost(3.0));
+        let redis = self.section(hot::TITLE);
+        let rate = redis.and_then(|section| section.row(ours)).map(crate::rounds::Row::median);
+        self.add("hot lock, Redis: hand-offs a second", rate, Wanted::AtLeast(500_000.0));
+        // The one that does not depend on how fast the machine's network is.
+        let gain = |section: Option<&Section>| times(section?, ours, &[fifo]);
+        self.add("hot lock, Redis: rate / order fifo", gain(redis), Wanted::AtLeast(10.0));
+        self.add("hot lock, memory: rate / order fifo", gain(memory), Wanted::Nothing);
     }
 
     fn batch(&mut self) {
