@@ -39,6 +39,8 @@ pub struct Request {
     pub priority: i32,
     /// Free text for people.
     pub note: String,
+    /// In what order those who wait get it.
+    pub order: String,
 }
 
 #[uniffi::export]
@@ -57,7 +59,7 @@ impl Client {
     /// Starts one try to take a lock.
     pub fn attempt(&self, request: Request) -> Arc<Attempt> {
         let Request { name, shared, permits, capacity, try_only, .. } = request;
-        let Request { ttl, wait, fixed_term, max_hold, owner, priority, note, .. } = request;
+        let Request { ttl, wait, fixed_term, max_hold, owner, priority, note, order, .. } = request;
         let kind = kind(shared, permits, capacity);
         // 128 bits at most: the Kotlin half has checked it.
         let owner = owner.and_then(|number| number.parse().ok());
@@ -73,6 +75,7 @@ impl Client {
             owner,
             priority,
             note,
+            order: Some(order),
         };
         Attempt::of(self.0.attempt(&request))
     }

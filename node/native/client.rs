@@ -33,11 +33,13 @@ pub struct Asked {
     pub priority: i32,
     /// For people.
     pub note: String,
+    /// In what order those who wait get it.
+    pub order: Option<String>,
 }
 
 impl Asked {
     fn request(self, wait: Option<f64>, try_only: bool) -> LockRequest {
-        let Self { name, ttl, fixed_term, max_hold, priority, note, .. } = self;
+        let Self { name, ttl, fixed_term, max_hold, priority, note, order, .. } = self;
         // 128 bits at most: the TypeScript half has checked it. (BigInt::get_u128 panics for 0n.)
         let owner = self.owner.map(|number| {
             number.words.iter().rev().fold(0, |all, word| (all << 64) | u128::from(*word))
@@ -53,6 +55,7 @@ impl Asked {
             owner,
             priority,
             note,
+            order,
         }
     }
 }
@@ -94,6 +97,7 @@ impl Client {
         owner: Option<BigInt>,
         priority: i32,
         note: String,
+        order: Option<String>,
     ) -> Attempt {
         let asked = Asked {
             name,
@@ -106,6 +110,7 @@ impl Client {
             owner,
             priority,
             note,
+            order,
         };
         Attempt::of(self.0.attempt(&asked.request(wait, try_only)))
     }

@@ -41,6 +41,7 @@ export type {
   LockInfo,
   LockOptions,
   LostReason,
+  Order,
   ReleaseState,
   TryOptions,
   WaiterInfo,

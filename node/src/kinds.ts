@@ -19,7 +19,7 @@ const DEFAULT_TTL_S = 30;
 
 const TRY_OPTIONS = ["ttl", "renew", "maxHold", "owner", "note", "signal"];
 export const TRY_KNOWN: ReadonlySet<string> = new Set(TRY_OPTIONS);
-export const KNOWN: ReadonlySet<string> = new Set([...TRY_OPTIONS, "wait", "priority"]);
+export const KNOWN: ReadonlySet<string> = new Set([...TRY_OPTIONS, "wait", "priority", "order"]);
 
 const MOST = 2 ** 32 - 1;
 
@@ -79,7 +79,7 @@ export class Lock {
     const asked = options(given, tryOnly ? TRY_KNOWN : KNOWN);
     const signal = signalOf(asked.signal);
     signal?.throwIfAborted();
-    const { shared, permits, capacity, ttl, fixedTerm, maxHold, owner, priority, note } =
+    const { shared, permits, capacity, ttl, fixedTerm, maxHold, owner, priority, note, order } =
       this.#asked(asked);
     const wait = maybeSeconds("wait", asked.wait);
     const attempt = this.#client.attempt(
@@ -95,6 +95,7 @@ export class Lock {
       owner,
       priority,
       note,
+      order,
     );
     return (await taken(attempt, signal, name)) ? new Lease(name, attempt) : null;
   }
@@ -120,6 +121,7 @@ export class Lock {
       owner: ownerNumber(given.owner),
       priority: whole("priority", given.priority ?? 0, -(2 ** 31), 2 ** 31 - 1),
       note: text("note", given.note ?? ""),
+      order: given.order === undefined ? undefined : text("order", given.order),
     };
   }
 }

@@ -74,6 +74,7 @@ export interface Asked {
   readonly owner: bigint | undefined;
   readonly priority: number;
   readonly note: string;
+  readonly order: string | undefined;
 }
 
 export interface Attempt extends Work {
@@ -113,6 +114,7 @@ export interface Client {
     owner: bigint | undefined,
     priority: number,
     note: string,
+    order: string | undefined,
   ): Attempt;
   attemptAll(asked: readonly Asked[], wait: number | undefined, tryOnly: boolean): Attempt;
   owner(): bigint | Failure;

@@ -4,7 +4,13 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { inspect } from "node:util";
 
-import { DeadlockError, InvalidInputError, LockLostError, connect } from "leasehold";
+import {
+  DeadlockError,
+  InvalidInputError,
+  LockLostError,
+  UnsupportedError,
+  connect,
+} from "leasehold";
 
 import { STORES, nothingLeft, queued } from "./help.mjs";
 
@@ -31,6 +37,33 @@ for (const store of STORES) {
       await Promise.all(Array.from({ length: 40 }, (_, n) => (n % 5 === 0 ? write() : read())));
       assert.ok(most > 1, "readers were together");
       await nothingLeft(client, "prices");
+      await client.shutdown();
+    });
+
+    test("calls pass a hot lock on", async () => {
+      const client = connect(store.url());
+      const fences: number[] = [];
+      let inside = 0;
+      const work = async (): Promise<void> => {
+        for (let turn = 0; turn < 20; turn += 1) {
+          await client.withLock("hot", { order: "throughput" }, async (lease) => {
+            assert.equal(++inside, 1);
+            fences.push(lease.fence);
+            await new Promise(setImmediate);
+            inside -= 1;
+          });
+        }
+      };
+      await Promise.all(Array.from({ length: 8 }, work));
+      const steps = fences.slice(1).map((fence, index) => fence - (fences[index] ?? 0));
+      assert.equal(fences.length, 160);
+      assert.ok(steps.every((step) => step > 0), "each has a larger fence");
+      assert.ok(steps.includes(1), "none went from hand to hand");
+      await assert.rejects(
+        client.acquire("hot", { order: "throughput", owner: client.owner() }),
+        UnsupportedError,
+      );
+      await nothingLeft(client, "hot");
       await client.shutdown();
     });
 

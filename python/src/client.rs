@@ -31,6 +31,7 @@ impl Request {
         note: String,
         shared: bool,
         permits: Option<(u32, u32)>,
+        order: Option<String>,
     ) -> Self {
         let capacity = permits.map_or(0, |(_, capacity)| capacity);
         let kind = kind(shared, permits.map(|(count, _)| count), capacity);
@@ -45,6 +46,7 @@ impl Request {
             owner,
             priority,
             note,
+            order,
         })
     }
 }

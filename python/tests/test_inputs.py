@@ -48,6 +48,14 @@ BAD_VALUES: list[tuple[str, Take, type[Exception], str]] = [
     ("prio big", lambda c: c.lock("a", priority=1 << 31), InvalidInput, "priority is 2147483648"),
     ("prio bool", lambda c: c.lock("a", priority=True), TypeError, "priority is True"),
     ("prio float", lambda c: c.lock("a", priority=1.5), TypeError, "priority is 1.5"),  # type: ignore[arg-type]
+    ("order", lambda c: c.lock("a", order="fast").acquire(), InvalidInput, 'order is "fast"'),  # type: ignore[arg-type]
+    ("order int", lambda c: c.lock("a", order=1), TypeError, "order is 1"),  # type: ignore[arg-type]
+    (
+        "order owner",
+        lambda c: c.lock("a", order="throughput", owner=c.owner()).acquire(),
+        Unsupported,
+        'order throughput of lock "a"',
+    ),
     ("note long", lambda c: c.lock("a", note="x" * 257).acquire(), InvalidInput, "257"),
     ("note surrogate", lambda c: c.lock("a", note="\ud800"), InvalidInput, "note"),
     ("note bytes", lambda c: c.lock("a", note=b"x"), TypeError, "note is b'x'"),  # type: ignore[arg-type]

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import sys
 import threading
+from itertools import pairwise
 
 import leasehold
 import pytest
@@ -45,6 +46,32 @@ def test_many_threads_wait_at_once(client: leasehold.Client) -> None:
         thread.join(60)
     assert len(fences) == count
     assert fences == sorted(fences)
+
+
+def test_threads_pass_a_hot_lock_on(client: leasehold.Client) -> None:
+    """Each has a fence of its own, larger than the one before it; most need no step of the store."""
+    threads, turns = 8, 40
+    inside: list[int] = []
+    fences: list[int] = []
+
+    def work() -> None:
+        for _ in range(turns):
+            with client.lock("hot", order="throughput", wait=60) as lease:
+                inside.append(lease.fence)
+                assert inside == [lease.fence], "not alone"
+                fences.append(lease.fence)
+                inside.pop()
+
+    crowd = [threading.Thread(target=work) for _ in range(threads)]
+    for thread in crowd:
+        thread.start()
+    for thread in crowd:
+        thread.join(120)
+    assert len(fences) == threads * turns
+    assert all(before < after for before, after in pairwise(fences))
+    passed = sum(before + 1 == after for before, after in pairwise(fences))
+    assert passed > 0, "none went from hand to hand"
+    nothing_left(client, "hot")
 
 
 def test_a_thread_that_ends_with_a_held_lease(client: leasehold.Client) -> None:

@@ -2,7 +2,7 @@
 
 use leasehold::options::seconds;
 use leasehold::store::{HolderView, Kind, LockView, WaiterView};
-use leasehold::{LockOptions, Owner, Patience, Result};
+use leasehold::{LockOptions, Order, Owner, Patience, Result};
 
 /// How a client is made.
 #[derive(Clone, Debug, Default)]
@@ -36,6 +36,8 @@ pub struct LockRequest {
     pub priority: i32,
     /// Free text for people.
     pub note: String,
+    /// In what order those who wait get the lock: `fifo` or `throughput`.
+    pub order: Option<String>,
 }
 
 /// What a language says of how a lock is to be held: so many of `capacity` permits, or together with
@@ -69,6 +71,9 @@ impl LockRequest {
         options.owner = self.owner.map(Owner::from_number).or(options.owner);
         options.priority = self.priority;
         options.note.clone_from(&self.note);
+        if let Some(order) = &self.order {
+            options.order = Order::named(order)?;
+        }
         Ok(options)
     }
 }

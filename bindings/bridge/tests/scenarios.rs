@@ -411,6 +411,7 @@ fn request(step: &Step, lock: &str) -> LockRequest {
         owner: step.owner,
         priority: step.priority,
         note: step.note.clone().unwrap_or_default(),
+        order: None,
     }
 }
 

@@ -149,6 +149,7 @@ class Request:
         note: str,
         shared: bool,
         permits: tuple[int, int] | None,
+        order: str | None,
     ) -> Request: ...
 
 @final

@@ -5,10 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 #: Seconds, or a ``timedelta``.
 Duration: TypeAlias = float | timedelta
+
+#: In what order those who wait for a lock get it.
+Order: TypeAlias = Literal["fifo", "throughput"]
 
 
 class Kind(StrEnum):

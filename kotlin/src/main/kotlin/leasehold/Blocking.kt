@@ -46,6 +46,9 @@ public class LockOptions private constructor(internal val asked: Asked) {
     /** Larger goes first in the queue. */
     public fun priority(priority: Int): LockOptions = LockOptions(asked.copy(priority = priority))
 
+    /** In what order those who wait get the lock. */
+    public fun order(order: Order): LockOptions = LockOptions(asked.copy(order = order))
+
     /** Free text for people who look at the lock, at most 256 bytes. */
     public fun note(note: String): LockOptions = LockOptions(asked.copy(note = note))
 }

@@ -22,6 +22,7 @@ public class Client internal constructor(internal val native: NativeClient) {
      * @param owner an identity for re-entry and deadlock detection, from [owner].
      * @param priority larger goes first in the queue.
      * @param note free text for people who look at the lock, at most 256 bytes.
+     * @param order in what order those who wait get the lock.
      */
     public fun lock(
         name: String,
@@ -32,7 +33,11 @@ public class Client internal constructor(internal val native: NativeClient) {
         owner: Owner? = null,
         priority: Int = 0,
         note: String = "",
-    ): Lock = Lock(native, text("the lock name", name), Asked(ttl, wait, renew, maxHold, owner, priority, note))
+        order: Order = Order.FIFO,
+    ): Lock {
+        val asked = Asked(ttl, wait, renew, maxHold, owner, priority, note, order = order)
+        return Lock(native, text("the lock name", name), asked)
+    }
 
     /** A lock of this store that many may hold to read, or one to write. The options are those of [lock]. */
     public fun rwlock(

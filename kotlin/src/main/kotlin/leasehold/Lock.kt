@@ -28,7 +28,21 @@ internal data class Asked(
     val priority: Int,
     val note: String,
     val how: How = How(),
+    val order: Order = Order.FIFO,
 )
+
+/** In what order those who wait for a lock get it. */
+public enum class Order(internal val word: String) {
+    /** By priority and arrival, whatever process they are in. */
+    FIFO("fifo"),
+
+    /**
+     * For a lock that many of this process contend for: it goes from one to the next with no step of the
+     * store in between, to at most 64 of them and for at most 50 ms, then to whoever waits elsewhere.
+     * Each has a lease and a fence of its own. Without an owner, and for exclusive locks.
+     */
+    THROUGHPUT("throughput"),
+}
 
 /** A lock to be taken, from [Client.lock]. Plain data: it may be used often, and by many at a time. */
 public class Lock internal constructor(
@@ -149,6 +163,7 @@ public class Lock internal constructor(
                 owner = asked.owner?.number?.toString(),
                 priority = asked.priority,
                 note = text("note", asked.note),
+                order = asked.order.word,
             ),
         )
     }
