@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use crate::kinds::{Barrier, Election, Latch, Lock, LockAll, RwLock, Semaphore};
-use crate::options::REQUEST_TIMEOUT;
+use crate::options::{MAX_DEPTH, REQUEST_TIMEOUT, check_depth};
 use crate::owner::Who;
 use crate::runtime::{Runtime, within};
 use crate::store::{self, Capabilities, Evict, Evicted, LockView, Query, Store};
@@ -31,6 +31,7 @@ struct Shared {
     runtime: Option<Arc<Runtime>>,
     #[cfg(feature = "native")]
     io: Option<tokio::runtime::Handle>,
+    deadlock_depth: u32,
     live: PerProcess<Live>,
     closed: AtomicBool,
 }
@@ -63,6 +64,10 @@ pub struct ClientOptions {
     /// pool. Of no effect for the embedded stores.
     #[cfg(feature = "native")]
     pub io: Option<tokio::runtime::Handle>,
+    /// How many owners the search for deadlocks follows from one that waits to the next: 1 to 10,000.
+    /// A longer circle is not found by this client's waits, which is counted and logged; they run out.
+    /// Default 64. Clients that wait for each other should have the same.
+    pub deadlock_depth: Option<u32>,
 }
 
 impl Client {
@@ -106,6 +111,7 @@ impl Client {
 
     fn of(source: Source, options: ClientOptions) -> Result<Self> {
         options.defaults.check()?;
+        let deadlock_depth = check_depth(options.deadlock_depth.unwrap_or(MAX_DEPTH))?;
         Ok(Self {
             shared: Arc::new(Shared {
                 source,
@@ -114,6 +120,7 @@ impl Client {
                 runtime: options.runtime,
                 #[cfg(feature = "native")]
                 io: options.io,
+                deadlock_depth,
                 live: PerProcess::new(),
                 closed: AtomicBool::new(false),
             }),
@@ -303,7 +310,11 @@ impl Client {
                 }
                 Source::Given(store) => Arc::clone(store),
             };
-            let desk = Arc::new(Desk::new(runtime.sys.clone(), Arc::clone(&store)));
+            let desk = Arc::new(Desk::new(
+                runtime.sys.clone(),
+                Arc::clone(&store),
+                self.shared.deadlock_depth,
+            ));
             let pushed: Arc<dyn store::Pushed> = Arc::clone(&desk) as _;
             store.subscribe(Arc::downgrade(&pushed));
             runtime.adopt(&desk);

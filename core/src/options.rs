@@ -21,6 +21,8 @@ pub const ALIVE_FOR: Duration = Duration::from_millis(2500);
 pub const CLAIM: Duration = Duration::from_millis(1500);
 /// The longest queue of one lock.
 pub const MAX_QUEUE: u32 = 10_000;
+/// How many owners the search for deadlocks follows, unless a client names another number.
+pub const MAX_DEPTH: u32 = 64;
 /// How long one request may stay unanswered.
 pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long an ended attempt refuses a request of its own that is still on its way.
@@ -87,6 +89,9 @@ pub struct LockOptions {
     pub note: String,
     /// Larger goes first in the queue. Default 0.
     pub priority: i32,
+    /// Of the waits in a deadlock the one with the smallest is ended, of equal ones the youngest.
+    /// Default: the priority.
+    pub deadlock_priority: Option<i32>,
     /// The longest queue to join. Default 10,000.
     pub max_queue: u32,
     /// In what order those who wait get the lock. Default: by arrival.
@@ -103,6 +108,7 @@ impl Default for LockOptions {
             owner: None,
             note: String::new(),
             priority: 0,
+            deadlock_priority: None,
             max_queue: MAX_QUEUE,
             order: Order::Fifo,
         }
@@ -161,6 +167,14 @@ pub fn check_ttl(ttl: Duration) -> Result<()> {
         return Ok(());
     }
     Err(Error::invalid(format!("ttl is {ttl:?}: 10 ms to 365 days are allowed")))
+}
+
+/// Checks how deep a client searches for deadlocks.
+pub(crate) fn check_depth(depth: u32) -> Result<u32> {
+    if (1..=10_000).contains(&depth) {
+        return Ok(depth);
+    }
+    Err(Error::invalid(format!("deadlock_depth is {depth}: 1 to 10,000 are allowed")))
 }
 
 /// What a store keeps beyond the ttl that the holder is told: 10 % of it, at least 500 ms. It is

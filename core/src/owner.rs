@@ -4,6 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::LockOptions;
 use crate::sys::Moment;
 
 /// An explicit identity, shared by all locks of one unit of work. Re-entry and deadlock detection
@@ -45,6 +46,10 @@ pub struct Profile {
     pub since_us: u64,
     /// Free text of the caller, at most 256 bytes.
     pub note: String,
+    /// Of the waits in a deadlock the one with the smallest is ended. It lies in the store, so that all
+    /// who find the deadlock name the same one. None: the wait's priority.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub deadlock_priority: Option<i32>,
 }
 
 /// What is the same in all profiles of one client.
@@ -57,13 +62,14 @@ pub(crate) struct Who {
 
 impl Who {
     /// What people see of an attempt that begins at `now`.
-    pub(crate) fn profile(&self, now: Moment, note: &str) -> Profile {
+    pub(crate) fn profile(&self, now: Moment, options: &LockOptions) -> Profile {
         Profile {
             host: self.host.clone(),
             pid: self.pid,
             language: self.language.to_owned(),
             since_us: now.wall_us,
-            note: note.to_owned(),
+            note: options.note.clone(),
+            deadlock_priority: options.deadlock_priority,
         }
     }
 }

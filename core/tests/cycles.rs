@@ -1,6 +1,8 @@
 //! Deadlocks: every cycle of owners is found, by one victim, and nothing else is taken for one. In
 //! virtual time over the memory store; over several processes on SQLite here and on Redis in faults/.
 
+#[path = "common/chains.rs"]
+mod chains;
 mod common;
 #[path = "common/ring.rs"]
 mod ring;
@@ -10,7 +12,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use common::{Stage, millis, seconds, seed};
-use leasehold::{Client, Deadlocks, ErrorKind, Lease, Lock, Owner, Result};
+use leasehold::{Client, ClientOptions, Deadlocks, ErrorKind, Lease, Lock, Owner, Result};
 use leasehold_testkit::{SeededRandom, folder};
 
 type Taking = Pin<Box<dyn Future<Output = Result<Lease>>>>;
@@ -111,6 +113,83 @@ fn the_lowest_priority_is_the_victim_and_then_the_youngest() {
     let ended = pass(&stage, seconds(3), &mut waits);
     let [(1, Err(error))] = &ended[..] else { panic!("the one of priority -1: {ended:?}") };
     assert_eq!(error.cycle().len(), 3);
+}
+
+/// What each wait says of itself lies in the store: whoever looks first names the same victim, though
+/// they are of several clients.
+#[test]
+fn a_wait_may_be_dear_or_cheap_whatever_its_place_in_the_queue() {
+    let by = |order: [Option<i32>; 3]| {
+        let stage = Stage::new();
+        let _held = [0, 1, 2].map(|it| take(&stage, &stage.client, &format!("lock {it}"), it));
+        let mut waits: Vec<Taking> = (0..3_u8)
+            .map(|it| {
+                let client = if it == 1 { &stage.other } else { &stage.client };
+                let lock = lock(client, &format!("lock {}", (it + 1) % 3), it.into());
+                // The first is the last in its queue, were there others.
+                let lock = lock.priority(-i32::from(it == 0));
+                wait(
+                    &stage,
+                    match order[usize::from(it)] {
+                        Some(priority) => lock.deadlock_priority(priority),
+                        None => lock,
+                    },
+                )
+            })
+            .collect();
+        let ended = pass(&stage, seconds(3), &mut waits);
+        let [(index, Err(error))] = &ended[..] else { panic!("one ends: {ended:?}") };
+        assert_eq!((error.kind(), error.cycle().len()), (ErrorKind::Deadlock, 3));
+        *index
+    };
+    assert_eq!(by([None, None, None]), 0, "the lowest priority");
+    assert_eq!(by([Some(1), None, None]), 2, "it is dear: of the others the youngest");
+    assert_eq!(by([Some(1), Some(-7), None]), 1, "one is cheap");
+    assert_eq!(by([Some(1), Some(1), Some(1)]), 2, "all are dear: the youngest");
+}
+
+#[test]
+fn how_many_stand_still_is_counted() {
+    let stage = Stage::new();
+    let _held = [take(&stage, &stage.client, "a", 1), take(&stage, &stage.client, "b", 2)];
+    let mut waits = vec![
+        wait(&stage, lock(&stage.client, "b", 1)),
+        // Without an owner, or of one that nobody waits for.
+        wait(&stage, stage.other.lock("b")),
+        wait(&stage, lock(&stage.other, "a", 3)),
+    ];
+    assert!(pass(&stage, seconds(2), &mut waits).is_empty());
+    waits.push(wait(&stage, lock(&stage.other, "a", 2)));
+    assert!(matches!(&pass(&stage, millis(60), &mut waits[3..])[..], [(0, Err(_))]));
+    let counts = deadlocks(&stage.other);
+    assert_eq!((counts.victims, counts.longest, counts.severest), (1, 2, 4), "{counts:?}");
+}
+
+/// A chain beyond the client's limit is not searched to its end, and that is said; one more is enough.
+#[test]
+fn a_chain_that_is_too_long_is_cut_and_counted() {
+    for (depth, found) in [(4, true), (3, false)] {
+        let stage = Stage::new();
+        let deep =
+            stage.with(ClientOptions { deadlock_depth: Some(depth), ..ClientOptions::default() });
+        let name = |index: u128| format!("lock {}", index % 4);
+        let _held = [0, 1, 2, 3].map(|it| take(&stage, &stage.client, &name(it), it));
+        let mut waits: Vec<Taking> =
+            (0..3).map(|it| wait(&stage, lock(&stage.other, &name(it + 1), it))).collect();
+        waits.push(wait(&stage, lock(&deep, &name(4), 3)));
+        let ended = pass(&stage, seconds(3), &mut waits);
+        let counts = deadlocks(&deep);
+        assert_eq!(ended.len(), usize::from(found), "{depth}: {ended:?}");
+        assert_eq!((counts.found > 0, counts.cut > 0), (found, !found), "{depth}: {counts:?}");
+        assert_eq!(counts.deepest, u64::from(depth), "{counts:?}");
+        // Those with a larger limit find it, and know whose wait it is that must end.
+        assert!(deadlocks(&stage.other).found > 0 || found);
+    }
+    for depth in [0, 10_001] {
+        let options = ClientOptions { deadlock_depth: Some(depth), ..ClientOptions::default() };
+        let error = Client::with("memory://", options).expect_err("out of bounds");
+        assert!(error.message().contains(&format!("deadlock_depth is {depth}")), "{error}");
+    }
 }
 
 #[test]
@@ -244,8 +323,11 @@ fn chains_that_are_no_cycle_are_never_taken_for_one() {
 #[test]
 fn rings_of_two_to_eight_processes_on_one_file() {
     let folder = folder("rings").expect("a folder");
-    let url = format!("sqlite://{}", folder.path().join("locks.db").display());
-    for owners in 2..=8 {
-        println!("a cycle of {owners} processes: found after {:.1?}", ring::close(&url, owners));
-    }
+    ring::close_all(&format!("sqlite://{}", folder.path().join("locks.db").display()));
+}
+
+#[test]
+fn chains_on_one_file_are_never_taken_for_a_cycle() {
+    let folder = folder("chains").expect("a folder");
+    chains::no_phantoms(&format!("sqlite://{}", folder.path().join("locks.db").display()), seed());
 }

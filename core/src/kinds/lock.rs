@@ -73,10 +73,17 @@ impl Lock {
         self
     }
 
-    /// Larger goes first in the queue; equal is by arrival. Of the waits in a deadlock the one with the
-    /// smallest is ended. Default 0.
+    /// Larger goes first in the queue; equal is by arrival. Default 0. It is the default of
+    /// [`deadlock_priority`](Self::deadlock_priority), too.
     pub fn priority(mut self, priority: i32) -> Self {
         self.options.priority = priority;
+        self
+    }
+
+    /// Of the waits in a deadlock the one with the smallest is ended, of equal ones the youngest: give
+    /// a unit of work that is dear to repeat more. Has no say in the queue. Default: the priority.
+    pub fn deadlock_priority(mut self, priority: i32) -> Self {
+        self.options.deadlock_priority = Some(priority);
         self
     }
 

@@ -1,6 +1,7 @@
 //! The shared runtime of the process: one I/O pool, one lease thread, one watchdog, one reaper,
 //! whatever the number of clients and languages. Made anew in a forked child.
 
+mod all;
 #[cfg(feature = "native")]
 mod parked;
 mod reaper;
@@ -13,6 +14,7 @@ mod threads;
 mod timers;
 mod within;
 
+pub(crate) use all::all;
 #[cfg(feature = "native")]
 pub(crate) use parked::{Came, Mode, Parked, Source, mode, offer};
 #[cfg(feature = "native")]

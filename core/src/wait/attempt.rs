@@ -244,7 +244,7 @@ pub(super) fn ask_of(sys: &Sys, request: &Request) -> Ask {
         grace: grace(options.ttl),
         wait: options.queueing(),
         owner: options.owner,
-        profile: Arc::new(who.profile(sys.moment(), &options.note)),
+        profile: Arc::new(who.profile(sys.moment(), options)),
     }
 }
 

@@ -7,11 +7,13 @@
 //! a queue and a tenure is contiguous; links of the same attempts and fences that are found both times
 //! all stood together at the moment between (after Chandy and Lamport's stable properties).
 //!
-//! All who find a cycle name the same victim: the wait with the lowest priority, of these the youngest.
-//! Only that wait ends; no lock is taken from anyone. The caller then MUST release what it holds.
+//! All who find a cycle name the same victim, for it is chosen by what lies in the store with each wait:
+//! the one with the lowest priority, of these the youngest. A choice that each program made for itself
+//! would end two waits, or none. Only that wait ends; no lock is taken from anyone. The caller then MUST
+//! release what it holds.
 
 use std::cmp::Reverse;
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::pin::pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::Poll;
@@ -19,15 +21,13 @@ use std::time::Duration;
 
 use super::desk::Desk;
 use crate::options::{HEARTBEAT, REQUEST_TIMEOUT};
-use crate::runtime::within;
-use crate::store::{HolderView, Kind, SHOWN, WaitsFor, Wanting};
+use crate::runtime::{all, within};
+use crate::store::{HolderView, Kind, Query, SHOWN, WaitsFor, Wanting};
 use crate::sys::Token;
 use crate::{Owner, Profile, Result};
 
 /// Before the first look: a wait that ends sooner costs nothing.
 const FIRST_LOOK: Duration = Duration::from_millis(25);
-/// Owners in a cycle. A longer one is not found; its members' waits run out.
-const MAX_DEPTH: usize = 64;
 
 /// What the searches for deadlocks of one client's waits came to.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -41,21 +41,34 @@ pub struct Deadlocks {
     pub victims: u64,
     /// Owners in the longest cycle found.
     pub longest: u64,
-    /// Looks that followed a chain of 64 owners to no end.
+    /// How severe the worst deadlock of a victim of this client was: the waits for any of its locks, in
+    /// the cycle and behind it. All of them stood still.
+    pub severest: u64,
+    /// Owners in the longest chain of waits followed, cycle or not.
+    pub deepest: u64,
+    /// Looks that followed a chain of [`deadlock_depth`](crate::ClientOptions::deadlock_depth) owners
+    /// to no end.
     pub cut: u64,
 }
 
 /// The same while it is counted.
 #[derive(Default)]
 pub(super) struct Searches {
+    depth: u32,
     looks: AtomicU64,
     found: AtomicU64,
     victims: AtomicU64,
     longest: AtomicU64,
+    severest: AtomicU64,
+    deepest: AtomicU64,
     cut: AtomicU64,
 }
 
 impl Searches {
+    pub(super) fn new(depth: u32) -> Self {
+        Self { depth, ..Self::default() }
+    }
+
     pub(super) fn sum(&self) -> Deadlocks {
         let of = |count: &AtomicU64| count.load(Ordering::Relaxed);
         Deadlocks {
@@ -63,6 +76,8 @@ impl Searches {
             found: of(&self.found),
             victims: of(&self.victims),
             longest: of(&self.longest),
+            severest: of(&self.severest),
+            deepest: of(&self.deepest),
             cut: of(&self.cut),
         }
     }
@@ -94,6 +109,7 @@ pub(super) async fn closed(desk: &Desk, owner: Owner, attempt: Token) -> Vec<Str
         let look = look(graph, owner, attempt, &desk.searches);
         match within(sys, sys.now() + REQUEST_TIMEOUT, look).await {
             Some(Ok(Some(cycle))) => {
+                severity(desk, &cycle).await;
                 let now = sys.moment().wall_us;
                 return cycle.iter().map(|link| link.told(now)).collect();
             }
@@ -136,7 +152,9 @@ impl Link {
 
     /// Who goes first as the victim is the smallest.
     fn worth(&self) -> (i32, Reverse<u64>, [u8; 16]) {
-        (self.want.priority, Reverse(self.want.profile.since_us), *self.want.attempt.as_bytes())
+        let Wanting { priority, profile, attempt, .. } = &self.want;
+        let priority = profile.deadlock_priority.unwrap_or(*priority);
+        (priority, Reverse(profile.since_us), *attempt.as_bytes())
     }
 
     fn told(&self, now_us: u64) -> String {
@@ -162,11 +180,10 @@ async fn look(
 ) -> Result<Option<Vec<Link>>> {
     searches.looks.fetch_add(1, Ordering::Relaxed);
     let Some(cycle) = find(graph, owner, attempt, searches).await? else { return Ok(None) };
-    for link in &cycle {
-        let again = graph.wants(link.owner).await?;
-        if !again.iter().flat_map(|want| Link::of(link.owner, want)).any(|it| it.is(link)) {
-            return Ok(None);
-        }
+    // All at once, now that the first reading is over: each link stood before this and stands after.
+    let again = all(cycle.iter().map(|link| again(graph, link))).await?;
+    if again.len() < cycle.len() {
+        return Ok(None);
     }
     searches.found.fetch_add(1, Ordering::Relaxed);
     searches.longest.fetch_max(cycle.len() as u64, Ordering::Relaxed);
@@ -176,6 +193,32 @@ async fn look(
     }
     searches.victims.fetch_add(1, Ordering::Relaxed);
     Ok(Some(cycle))
+}
+
+/// The link, if it is still found.
+async fn again(graph: &dyn WaitsFor, link: &Link) -> Result<Vec<Link>> {
+    let wants = graph.wants(link.owner).await?;
+    let mut links = wants.iter().flat_map(|want| Link::of(link.owner, want));
+    Ok(links.find(|it| it.is(link)).into_iter().collect())
+}
+
+/// Counts and logs how many stand still because of `cycle`. The victim must not wait for that: what the
+/// store doesn't say in time is taken for the cycle's own waits.
+async fn severity(desk: &Desk, cycle: &[Link]) {
+    let sys = desk.sys();
+    let waits = within(sys, sys.now() + FIRST_LOOK, waits_for(desk, cycle)).await;
+    let waits = waits.and_then(Result::ok).unwrap_or_default().max(cycle.len() as u64);
+    desk.searches.severest.fetch_max(waits, Ordering::Relaxed);
+    let name = &cycle[0].want.name;
+    tracing::warn!(%name, owners = cycle.len(), waits, "a deadlock: this wait is ended");
+}
+
+/// How many wait for any of the locks that `cycle` waits for.
+async fn waits_for(desk: &Desk, cycle: &[Link]) -> Result<u64> {
+    let names: BTreeSet<_> = cycle.iter().map(|link| &link.want.name).collect();
+    let names: Vec<Query> = names.into_iter().map(|name| Query::Name(name.clone())).collect();
+    let views = all(names.iter().map(|name| desk.store().inspect(name))).await?;
+    Ok(views.iter().map(|view| view.waiting).sum())
 }
 
 /// A chain of waits from this one back to its owner: the shortest.
@@ -191,7 +234,9 @@ async fn find(
     // Chains of the same length, all that are not closed yet.
     let mut chains: Vec<Vec<Link>> =
         wants.iter().flat_map(|want| Link::of(owner, want)).map(|link| vec![link]).collect();
-    for _ in 0..MAX_DEPTH {
+    for _ in 0..searches.depth {
+        let deep = chains.first().map_or(0, Vec::len) as u64;
+        searches.deepest.fetch_max(deep, Ordering::Relaxed);
         if let Some(index) = chains.iter().position(|chain| end(chain) == Some(owner)) {
             return Ok(Some(chains.swap_remove(index)));
         }
@@ -207,7 +252,14 @@ async fn find(
         }
         chains = longer;
     }
-    searches.cut.fetch_add(1, Ordering::Relaxed);
+    // Said once: a long chain is looked along again with each heartbeat.
+    if searches.cut.fetch_add(1, Ordering::Relaxed) == 0 {
+        let depth = searches.depth;
+        tracing::warn!(
+            depth,
+            "a chain of waits is too long to be searched for a deadlock to its end"
+        );
+    }
     Ok(None)
 }
 

@@ -80,8 +80,9 @@ struct Entry {
 }
 
 impl Desk {
-    pub(crate) fn new(sys: Sys, store: Arc<dyn Store>) -> Self {
-        let (reentry, searches) = (Reentry::default(), Searches::default());
+    /// `depth`: of the search for deadlocks.
+    pub(crate) fn new(sys: Sys, store: Arc<dyn Store>, depth: u32) -> Self {
+        let (reentry, searches) = (Reentry::default(), Searches::new(depth));
         let (watchers, cohorts) = (Watchers::default(), Arc::new(Cohorts::new(sys.clone())));
         Self {
             sys,
@@ -502,7 +503,7 @@ mod tests {
         });
         let runtime = Arc::new(Runtime::new(sys.clone()));
         runtime.reaper.start();
-        let desk = Arc::new(Desk::new(sys, Arc::clone(&slow) as Arc<dyn Store>));
+        let desk = Arc::new(Desk::new(sys, Arc::clone(&slow) as Arc<dyn Store>, 64));
         let pushed: Arc<dyn Pushed> = Arc::clone(&desk) as _;
         slow.subscribe(Arc::downgrade(&pushed));
 

@@ -23,13 +23,20 @@ impl Stage {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let (world, url) = (World::new(number), format!("memory://stage-{number}"));
-        let client = || {
-            let runtime = Some(Arc::new(Runtime::new(world.sys())));
-            let options = ClientOptions { runtime, ..ClientOptions::default() };
-            Client::with(&url, options).expect("a client")
-        };
+        let client = || Self::client(&world, &url, ClientOptions::default());
         let (client, other) = (client(), client());
         Self { world, client, other }
+    }
+
+    fn client(world: &World, url: &str, options: ClientOptions) -> Client {
+        let runtime = Some(Arc::new(Runtime::new(world.sys())));
+        Client::with(url, ClientOptions { runtime, ..options }).expect("a client")
+    }
+
+    /// One more client, with options.
+    pub fn with(&self, options: ClientOptions) -> Client {
+        let url = self.client.url().expect("it has one").to_string();
+        Self::client(&self.world, &url, options)
     }
 
     pub fn view(&self, name: &str) -> LockView {

@@ -7,6 +7,8 @@
 #![allow(clippy::disallowed_methods, reason = "real servers in real time")]
 
 mod answers;
+#[path = "../common/mod.rs"]
+mod common;
 mod crowds;
 mod cycles;
 mod flushed;

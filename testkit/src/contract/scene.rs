@@ -59,6 +59,7 @@ impl<'r> Scene<'r> {
             language: "rust".to_owned(),
             since_us: 1,
             note: format!("attempt {}", self.tokens),
+            deadlock_priority: self.tokens.is_multiple_of(2).then_some(-3),
         };
         Ask {
             name: named(name),

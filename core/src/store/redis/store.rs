@@ -1,7 +1,6 @@
 //! The store's requests as calls of its scripts.
 
 use std::sync::{Arc, OnceLock, Weak};
-use std::task::Poll;
 use std::time::Duration;
 
 use super::dialect::Dialect;
@@ -15,6 +14,7 @@ use super::wants::together;
 use super::words::{
     answer, broken, each, hex, hex_bytes, millis, odd, read, released, renewal, view, write_ask,
 };
+use crate::runtime::all;
 use crate::store::{
     Answer, Ask, Cancel, Capabilities, Cells, Evict, Evicted, FenceSource, Hold, How, Kind, Kinds,
     LockView, Pushed, Query, Released, Renewal, SHOWN, Store, Survives, TtlScope, WaitsFor,
@@ -371,35 +371,4 @@ impl Drop for RedisStore {
         self.requests.close();
         self.renewals.close();
     }
-}
-
-/// Runs `parts` together and joins their answers; they share the connection and the round trip.
-pub(super) fn all<F, T>(parts: impl Iterator<Item = F>) -> impl Future<Output = Result<Vec<T>>>
-where
-    F: Future<Output = Result<Vec<T>>>,
-{
-    let mut running: Vec<_> = parts.map(|part| (Box::pin(part), None)).collect();
-    std::future::poll_fn(move |context| {
-        let mut pending = false;
-        for (part, done) in &mut running {
-            if done.is_none() {
-                match part.as_mut().poll(context) {
-                    Poll::Ready(result) => *done = Some(result),
-                    Poll::Pending => pending = true,
-                }
-            }
-        }
-        if pending {
-            return Poll::Pending;
-        }
-        let mut joined = Vec::new();
-        for (_, done) in running.drain(..) {
-            match done {
-                Some(Ok(some)) => joined.extend(some),
-                Some(Err(error)) => return Poll::Ready(Err(error)),
-                None => {}
-            }
-        }
-        Poll::Ready(Ok(joined))
-    })
 }
