@@ -3,6 +3,7 @@
 //! For tests of the library, of its bindings and of a store that someone else writes; never part of
 //! a product.
 
+pub mod beliefs;
 pub mod contract;
 mod face;
 mod folder;
