@@ -16,6 +16,7 @@ mod guards;
 mod histories;
 mod holding;
 mod late;
+mod memory;
 mod parties;
 mod pushes;
 mod restart;
@@ -42,6 +43,7 @@ const PARTS: &[(&str, &[Test], &[Flavour])] = &[
     ("parties", parties::TESTS, BOTH),
     ("flushed", flushed::TESTS, REDIS),
     ("restart", restart::TESTS, BOTH),
+    ("memory", memory::TESTS, BOTH),
     ("crowds", crowds::TESTS, REDIS),
     ("guards", guards::TESTS, BOTH),
     ("cycles", cycles::TESTS, BOTH),
