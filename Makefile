@@ -100,6 +100,15 @@ bench-faces: preflight $(VENV)/ready servers build-node build-kotlin ## Measure 
 simulate: preflight ## Run 100,000 simulated schedules of Redis under faults (ARGS="--schedules 1000")
 	cargo run --release -p leasehold-testkit --bin simulate -- --schedules 100000 --jobs 2 $(ARGS)
 
+.PHONY: rules
+rules: preflight ## Hold 100,000 random histories of each kind on each store to the rules (PROPTEST_CASES=2000)
+	PROPTEST_CASES=$${PROPTEST_CASES:-100000} cargo test --release -p leasehold --test rules -- --show-output $(ARGS)
+
+.PHONY: full
+full: preflight servers ## Run at full size the tests of which `make test` does a share (half an hour)
+	LEASEHOLD_FULL=1 cargo test --release -p leasehold --test names --test kinds_real --test cycles --test many -- --show-output
+	LEASEHOLD_FULL=1 cargo test --release -p leasehold --test faults -- --show-output cycles::
+
 .PHONY: docs
 docs: preflight ## Build the Rust documentation into target/doc
 	cargo doc --workspace --exclude leasehold-python --exclude leasehold-node --exclude leasehold-kotlin --no-deps --lib

@@ -5,13 +5,14 @@ use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use leasehold::{Client, Lease, block_on};
+use leasehold_testkit::size;
 
 const LEASES: usize = 50_000;
 const TTL: Duration = Duration::from_secs(6);
-const TTLS: u32 = 3;
 
 #[test]
 fn fifty_thousand_leases_are_kept() {
+    let ttls = size(3, 10) as u32;
     let client = Client::connect("memory://").expect("a client");
     let (tell, told) = mpsc::channel();
     let start = Instant::now();
@@ -28,7 +29,7 @@ fn fifty_thousand_leases_are_kept() {
         .collect();
     let taken = start.elapsed();
     let mut shortest = TTL;
-    let until = Instant::now() + TTL * TTLS;
+    let until = Instant::now() + TTL * ttls;
     while let Some(left) = until.checked_duration_since(Instant::now()) {
         // The event to wait for is a loss; until then, how close the renewals come is looked at.
         if let Ok((index, reason)) = told.recv_timeout(left.min(Duration::from_millis(500))) {
@@ -41,7 +42,7 @@ fn fifty_thousand_leases_are_kept() {
     let start = Instant::now();
     assert!(block_on(client.shutdown(Duration::from_secs(60))), "all were given back");
     println!(
-        "{LEASES} leases taken in {taken:.1?} and kept for {TTLS} ttls of {TTL:?}: 0 lost, the \
+        "{LEASES} leases taken in {taken:.1?} and kept for {ttls} ttls of {TTL:?}: 0 lost, the \
          closest had {shortest:.1?} left; given back in {:.1?}",
         start.elapsed()
     );
