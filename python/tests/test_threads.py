@@ -49,7 +49,7 @@ def test_many_threads_wait_at_once(client: leasehold.Client) -> None:
 
 
 def test_threads_pass_a_hot_lock_on(client: leasehold.Client) -> None:
-    """Each has a fence of its own, larger than the one before it; most need no step of the store."""
+    """Each has a fence of its own, larger than the one before; most need no step of the store."""
     threads, turns = 8, 40
     inside: list[int] = []
     fences: list[int] = []

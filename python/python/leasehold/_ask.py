@@ -5,7 +5,7 @@ from __future__ import annotations
 from leasehold._convert import flag, maybe_seconds, owner_number, seconds, text, whole
 from leasehold._native import Request
 from leasehold.kinds import Asking
-from leasehold.plain import Duration, Order, Owner
+from leasehold.plain import Duration, Owner
 
 #: The ttl of a lock that names none, in seconds.
 DEFAULT_TTL = 30.0
@@ -23,7 +23,7 @@ def request(
     note: str,
     shared: bool = False,
     permits: tuple[int, int] | None = None,
-    order: Order | None = None,
+    order: str | None = None,
 ) -> Request:
     return Request(
         text("the lock name", name),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable, Iterable
-from typing import Any, ParamSpec, TypeAlias, TypeVar
+from typing import Any, Literal, ParamSpec, TypeAlias, TypeVar
 
 from leasehold import _calls, _decorator, _native
 from leasehold._ask import DEFAULT_TTL, asking, request
@@ -17,7 +17,7 @@ from leasehold.kinds import RwLock, Semaphore
 from leasehold.latch import Latch
 from leasehold.lock import Lock, TryLock
 from leasehold.multi import LockAll, TryEach, TryLockAll
-from leasehold.plain import Deadlocks, Duration, HolderInfo, LockInfo, Order, Owner, WaiterInfo
+from leasehold.plain import Deadlocks, Duration, HolderInfo, LockInfo, Owner, WaiterInfo
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
@@ -90,7 +90,7 @@ class Client:
         owner: Owner | None = None,
         priority: int = 0,
         note: str = "",
-        order: Order = "fifo",
+        order: Literal["fifo", "throughput"] = "fifo",
     ) -> Lock:
         """Describes a lock; nothing is asked of the store until it is taken.
 
@@ -104,8 +104,8 @@ class Client:
         - ``priority``: larger goes first in the queue.
         - ``note``: free text for people who look at the lock, at most 256 bytes.
         - ``order``: ``"throughput"`` for a lock that many tasks or threads of this process contend
-          for: it goes from one to the next with no step of the store in between, to at most 64
-          of them and for at most 50 ms, then to whoever waits elsewhere. Each has a lease and a fence
+          for: it goes from one to the next with no step of the store in between, to at most 64 of
+          them and for at most 50 ms, then to whoever waits elsewhere. Each has a lease and a fence
           of its own. Without an owner, and for locks that are taken alone.
         """
         wait_s = maybe_seconds("wait", wait)
@@ -221,7 +221,7 @@ class Client:
         owner: Owner | None = None,
         priority: int = 0,
         note: str = "",
-        order: Order = "fifo",
+        order: Literal["fifo", "throughput"] = "fifo",
     ) -> Callable[[Callable[_P, _T]], Callable[_P, _T]]:
         """A decorator for ``def`` and ``async def``: each call runs under the lock. ``name`` may
         be a function of the call's arguments. The options are those of ``lock``."""

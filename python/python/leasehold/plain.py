@@ -5,13 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
-from typing import Literal, TypeAlias
+from typing import TypeAlias
 
 #: Seconds, or a ``timedelta``.
 Duration: TypeAlias = float | timedelta
-
-#: In what order those who wait for a lock get it.
-Order: TypeAlias = Literal["fifo", "throughput"]
 
 
 class Kind(StrEnum):
