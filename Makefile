@@ -258,7 +258,7 @@ check-lints: preflight-check $(VENV)/ready
 # On a WebAssembly host nothing is Send; check-lints looks after that lint everywhere else.
 .PHONY: check-features
 check-features: preflight-check
-	@$(SUITE) run features -- bash -c 'for feature in native sqlite wasm; do (set -x; \
+	@$(SUITE) run features -- bash -c 'for feature in native sqlite manager wasm; do (set -x; \
 	  cargo clippy -p leasehold --lib --no-default-features --features $$feature -- \
 	  -D warnings -A clippy::arc_with_non_send_sync) || exit; done'
 

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use crate::kinds::{Barrier, Election, Latch, Lock, LockAll, RwLock, Semaphore};
+use crate::observe::{Audit, AuditAction, AuditEvent, AuditOutcome, AuditSink, Matter};
 use crate::options::{MAX_DEPTH, REQUEST_TIMEOUT, check_depth};
 use crate::owner::Who;
 use crate::runtime::{Runtime, within};
@@ -28,6 +29,7 @@ struct Shared {
     source: Source,
     defaults: LockOptions,
     language: &'static str,
+    audit: Option<Arc<dyn AuditSink>>,
     runtime: Option<Arc<Runtime>>,
     #[cfg(feature = "native")]
     io: Option<tokio::runtime::Handle>,
@@ -56,6 +58,8 @@ pub struct ClientOptions {
     pub defaults: LockOptions,
     /// The caller's language, for people who look at a lock. Default `rust`.
     pub language: Option<&'static str>,
+    /// Who is told of each eviction and each request to give a lock back. Default: nobody.
+    pub audit: Option<Arc<dyn AuditSink>>,
     /// A runtime of its own. Default: the process's shared one.
     pub runtime: Option<Arc<Runtime>>,
     /// The tokio runtime that drives the connection for requests: the caller's own saves a thread
@@ -117,6 +121,7 @@ impl Client {
                 source,
                 defaults: options.defaults,
                 language: options.language.unwrap_or("rust"),
+                audit: options.audit,
                 runtime: options.runtime,
                 #[cfg(feature = "native")]
                 io: options.io,
@@ -239,18 +244,47 @@ impl Client {
     }
 
     /// Ends a tenure from outside. Its holder is told `revoked` at its next renewal; until then
-    /// only the fence keeps it from harm.
+    /// only the fence keeps it from harm. [`ask_back`](Self::ask_back) asks it first.
     ///
     /// # Errors
-    /// For a name out of bounds, and as the store fails.
+    /// For a name out of bounds, and as the store fails; as the client's
+    /// [`AuditSink`] fails, and nothing is ended then unless the message says so.
     pub async fn evict(&self, name: &str, why: &Evict) -> Result<Evicted> {
         let name = Name::new(name)?;
+        let matter =
+            Matter { action: AuditAction::Evict, name: &name, fence: why.fence, why: &why.why };
+        let audit = self.audit(matter)?;
+        audit.begin()?;
         let live = self.live()?;
-        let evicted = live.answer("eviction", live.store().evict(&name, why)).await?;
-        if let Evicted::Evicted { fence, .. } = &evicted {
+        let evicted = live.answer("eviction", live.store().evict(&name, why)).await;
+        if let Ok(Evicted::Evicted { fence, .. }) = &evicted {
             tracing::warn!(%name, fence, why = why.why, "tenure ended from outside");
         }
-        Ok(evicted)
+        audit.end(evicted, |evicted| match evicted {
+            Evicted::Evicted { fence, profile } => {
+                (AuditOutcome::Evicted, Some(*fence), Some(Profile::clone(profile)))
+            }
+            Evicted::NotHeld => (AuditOutcome::NotHeld, None, None),
+        })
+    }
+
+    /// What is to be told of an interference by this client.
+    pub(crate) fn audit(&self, matter: Matter<'_>) -> Result<Audit> {
+        let Matter { action, name, fence, why } = matter;
+        let event = AuditEvent {
+            at_us: 0,
+            by: self.profile(&self.shared.defaults.note)?,
+            action,
+            store: self.url().map(StoreUrl::to_string).unwrap_or_default(),
+            lock: name.as_str().to_owned(),
+            fence,
+            why: why.to_owned(),
+            holder: None,
+            outcome: AuditOutcome::Begun,
+            error: None,
+        };
+        let sys = self.live()?.runtime.sys.clone();
+        Ok(Audit { sys, sink: self.shared.audit.clone(), event })
     }
 
     /// What the searches for deadlocks came to so far, of the waits of this client in this process.
@@ -259,6 +293,21 @@ impl Client {
     /// As the store can't be opened.
     pub fn deadlocks(&self) -> Result<Deadlocks> {
         Ok(self.live()?.desk.deadlocks())
+    }
+
+    /// How many leases of this client are held by this process, and how many of its attempts ask or
+    /// wait.
+    #[cfg(feature = "manager")]
+    pub(crate) fn counts(&self) -> (usize, usize) {
+        let Some(live) = self.shared.live.get() else { return (0, 0) };
+        let held = live.runtime.watchdog.held(|held| Arc::ptr_eq(held.store(), live.store()));
+        (held.len(), live.desk.asking())
+    }
+
+    /// The clock of this client.
+    #[cfg(feature = "manager")]
+    pub(crate) fn sys(&self) -> Result<Sys> {
+        Ok(self.live()?.runtime.sys.clone())
     }
 
     /// Ends this client and its clones: its holders are told (`shutdown`), its waiters refused, its

@@ -3,8 +3,8 @@
 use std::fmt;
 use std::future::poll_fn;
 use std::pin::pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::task::Poll;
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use crate::runtime::{Burial, Runtime, UnderWay, within};
 use crate::store::{Cancel, Hold, Kind, Store};
 use crate::sys::fork::Inherited;
 use crate::sys::{BootTime, MaybeSend};
-use crate::wait::Cohorts;
+use crate::wait::{Cohorts, InUse, Role, Shelf};
 use crate::watchdog::Held;
 use crate::{Error, Name, Owner, Result};
 
@@ -126,33 +126,72 @@ pub struct Lease {
 
 struct Inner {
     held: Arc<Held>,
-    runtime: Arc<Runtime>,
+    shelf: Shelf,
     /// This lease was given back; others of the same tenure may go on.
     released: Arc<AtomicBool>,
+    /// The last request to give it back that was delivered.
+    heard: Arc<AtomicU64>,
+    in_use: OnceLock<Arc<InUse>>,
     /// Who may have the tenure after it.
     cohorts: Option<Arc<Cohorts>>,
 }
 
 impl Lease {
-    pub(crate) fn new(held: Arc<Held>, runtime: Arc<Runtime>, owner: Option<Owner>) -> Self {
+    pub(crate) fn new(held: Arc<Held>, shelf: Shelf, owner: Option<Owner>) -> Self {
         let fence = held.fence();
-        Self::of(Inner { held, runtime, released: Arc::default(), cohorts: None }, fence, owner)
+        Self::of(held, shelf, None, fence, owner)
     }
 
     /// One of several that hold a tenure in turn, with a fence of its own.
     pub(crate) fn in_turn(
         held: Arc<Held>,
-        runtime: Arc<Runtime>,
+        shelf: Shelf,
         cohorts: Arc<Cohorts>,
         fence: u64,
     ) -> Self {
-        let cohorts = Some(cohorts);
-        Self::of(Inner { held, runtime, released: Arc::default(), cohorts }, fence, None)
+        Self::of(held, shelf, Some(cohorts), fence, None)
     }
 
-    fn of(inner: Inner, fence: u64, owner: Option<Owner>) -> Self {
-        let (name, fence) = (inner.held.hold().name.clone(), AtomicU64::new(fence));
-        Self { inner: Inherited::new(inner), name, fence, owner }
+    fn of(
+        held: Arc<Held>,
+        shelf: Shelf,
+        cohorts: Option<Arc<Cohorts>>,
+        fence: u64,
+        owner: Option<Owner>,
+    ) -> Self {
+        let (name, fence) = (held.hold().name.clone(), AtomicU64::new(fence));
+        let inner = Inherited::new(Inner {
+            held,
+            shelf,
+            released: Arc::default(),
+            heard: Arc::default(),
+            in_use: OnceLock::new(),
+            cohorts,
+        });
+        Self { inner, name, fence, owner }
+    }
+
+    /// Has it counted as held until it is over, and in use until it is dropped.
+    pub(crate) fn counted(self, in_use: Option<InUse>) -> Self {
+        if let Some(in_use) = in_use {
+            in_use.becomes(Role::Holds);
+            let in_use = Arc::new(in_use);
+            let lost = Arc::clone(&in_use);
+            self.inner.held.on_lost(move |_| lost.becomes(Role::Idle));
+            let _ = self.inner.in_use.set(in_use);
+        }
+        self
+    }
+
+    /// What is needed to hear of requests to give it back, without keeping it.
+    pub(crate) fn ear(&self) -> Option<Ear> {
+        let Inner { held, shelf, released, heard, .. } = &*self.inner;
+        (!self.inner.forked()).then(|| Ear {
+            held: Arc::clone(held),
+            shelf: shelf.clone(),
+            released: Arc::clone(released),
+            heard: Arc::clone(heard),
+        })
     }
 
     /// The lock's name.
@@ -203,7 +242,7 @@ impl Lease {
         if !self.is_held() {
             return Duration::ZERO;
         }
-        self.inner.held.deadline().since(self.inner.runtime.sys.now())
+        self.inner.held.deadline().since(self.runtime().sys.now())
     }
 
     /// Why the lease ended, if it ended before its release.
@@ -273,7 +312,7 @@ impl Lease {
     pub async fn extend(&self, ttl: Duration) -> Result<()> {
         check_ttl(ttl)?;
         self.check(Duration::ZERO)?;
-        let Inner { held, runtime, .. } = &*self.inner;
+        let (held, runtime) = (self.held(), self.runtime());
         let before = held.ttl();
         held.set_ttl(ttl);
         let renewed = runtime.watchdog.renew_now(held).await;
@@ -287,7 +326,7 @@ impl Lease {
     pub fn touch(&self) {
         if !self.inner.forked() && !self.is_released() {
             self.inner.held.touch();
-            self.inner.runtime.watchdog.rearm(&self.inner.held);
+            self.runtime().watchdog.rearm(&self.inner.held);
         }
     }
 
@@ -303,7 +342,7 @@ impl Lease {
             Ok(ending) => ending,
             Err(found) => return found,
         };
-        let Inner { held, runtime, .. } = &*self.inner;
+        let (held, runtime) = (self.held(), self.runtime());
         let holds = [held.hold().clone()];
         let limit = held.deadline();
         let mut done = pin!(give_back(runtime, held.store(), &holds, held.cancel(), limit));
@@ -323,17 +362,19 @@ impl Lease {
         if self.inner.forked() {
             return Err(Release::Lost(LostReason::Forked));
         }
-        let Inner { held, runtime, released, cohorts } = &*self.inner;
+        let Inner { held, shelf, released, cohorts, .. } = &*self.inner;
+        let runtime = &*shelf.runtime;
         if let Some(reason) = self.lost_reason() {
             return Err(Release::Lost(reason));
         }
         if released.swap(true, Ordering::AcqRel) {
             return Err(Release::Repeated);
         }
+        self.inner.idle();
         if !held.leave() {
             return Err(Release::Released);
         }
-        if cohorts.as_ref().is_some_and(|cohorts| cohorts.pass(held, runtime)) {
+        if cohorts.as_ref().is_some_and(|cohorts| cohorts.pass(held, shelf)) {
             return Err(Release::Released);
         }
         // Before it leaves the watchdog's care: an exit gives back what is there, and waits for the rest.
@@ -355,7 +396,7 @@ impl Lease {
     }
 
     pub(crate) fn runtime(&self) -> &Runtime {
-        &self.inner.runtime
+        &self.inner.shelf.runtime
     }
 
     pub(crate) fn set_fence(&self, fence: u64) {
@@ -365,7 +406,7 @@ impl Lease {
 
     /// The store knows nothing of this tenure any more, whatever its holder believes.
     pub(crate) fn lose(&self) -> Error {
-        let Inner { held, runtime, .. } = &*self.inner;
+        let (held, runtime) = (self.held(), self.runtime());
         if runtime.watchdog.lose(held, LostReason::Expired) {
             send_to_reaper(held, runtime);
         }
@@ -469,7 +510,7 @@ pub(crate) async fn release_together(leases: &[Lease]) -> Vec<Release> {
         let alike = |ending: &mut Ending<'_>| ending.held.cancel() == cancel;
         let mut group: Vec<Ending<'_>> = endings.extract_if(.., alike).collect();
         let holds: Vec<Hold> = group.iter().map(|ending| ending.held.hold().clone()).collect();
-        match give_back(&first.inner.runtime, store, &holds, cancel, limit).await {
+        match give_back(first.runtime(), store, &holds, cancel, limit).await {
             Release::Released => group.iter_mut().for_each(|ending| ending.armed = false),
             other => rest = other,
         }
@@ -477,17 +518,35 @@ pub(crate) async fn release_together(leases: &[Lease]) -> Vec<Release> {
     found.into_iter().map(|found| found.unwrap_or(rest)).collect()
 }
 
+/// A part of a lease that outlives it: what hears of requests to give it back.
+pub(crate) struct Ear {
+    pub(crate) held: Arc<Held>,
+    pub(crate) shelf: Shelf,
+    pub(crate) released: Arc<AtomicBool>,
+    pub(crate) heard: Arc<AtomicU64>,
+}
+
+impl Inner {
+    /// It is not held any more.
+    fn idle(&self) {
+        if let Some(in_use) = self.in_use.get() {
+            in_use.becomes(Role::Idle);
+        }
+    }
+}
+
 impl Drop for Inner {
     fn drop(&mut self) {
         let last = !self.released.swap(true, Ordering::AcqRel) && self.held.leave();
-        if !last || self.cohorts.as_ref().is_some_and(|it| it.pass(&self.held, &self.runtime)) {
+        if !last || self.cohorts.as_ref().is_some_and(|it| it.pass(&self.held, &self.shelf)) {
             return;
         }
+        let runtime = &self.shelf.runtime;
         // An exit that finds the belief ended must wait for what follows.
-        let _under_way = self.runtime.reaper.wait_for_mine();
+        let _under_way = runtime.reaper.wait_for_mine();
         if self.held.end() {
-            self.runtime.watchdog.forget(&self.held);
-            send_to_reaper(&self.held, &self.runtime);
+            runtime.watchdog.forget(&self.held);
+            send_to_reaper(&self.held, runtime);
             if let Some(cohorts) = &self.cohorts {
                 cohorts.next(&self.held.hold().name);
             }

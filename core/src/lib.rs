@@ -20,7 +20,10 @@ pub mod guard;
 mod kinds;
 mod lease;
 pub mod lock;
+#[cfg(feature = "manager")]
+pub mod manager;
 mod name;
+mod observe;
 pub mod options;
 mod owner;
 mod recipes;
@@ -36,11 +39,14 @@ pub use client::default_url;
 pub use client::{Client, ClientOptions};
 pub use error::{Error, ErrorKind, Result};
 pub use kinds::{
-    Barrier, Campaign, Election, Inside, Latch, Leader, Leadership, Leases, Lock, LockAll,
-    Observer, RwLock, Semaphore,
+    AskBack, AskedBack, Barrier, Campaign, Election, Inside, Latch, Leader, Leadership, Leases,
+    Lock, LockAll, Observer, Returned, RwLock, Semaphore,
 };
 pub use lease::{Lease, LostReason, Release};
 pub use name::Name;
+#[cfg(feature = "native")]
+pub use observe::AuditFile;
+pub use observe::{AuditAction, AuditEvent, AuditOutcome, AuditSink};
 pub use options::{LockOptions, Order, Patience};
 pub use owner::{Owner, Profile};
 pub use recipes::{AdaptiveTtl, Choice};

@@ -199,6 +199,22 @@ pub fn seconds(what: &str, value: f64) -> Result<Duration> {
         .map_err(|cause| Error::invalid(format!("{what} is {value} seconds")).caused_by(cause))
 }
 
+/// A duration as people write it: `30s`, `500ms`, `1h 5m`; a bare number means seconds.
+///
+/// # Errors
+/// [`InvalidInput`](crate::ErrorKind::InvalidInput) for what is none, naming `what` and the text.
+#[cfg(feature = "manager")]
+pub fn duration(what: &str, text: &str) -> Result<Duration> {
+    let trimmed = text.trim();
+    if let Ok(number) = trimmed.parse::<f64>() {
+        return seconds(what, number);
+    }
+    humantime::parse_duration(trimmed).map_err(|cause| {
+        let how = "write 30s, 500ms, 1h 5m, or a number of seconds";
+        Error::invalid(format!("{what} is {}: {cause} ({how})", crate::name::shown(text)))
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -226,6 +242,26 @@ mod tests {
         for word in ["", "FIFO", "throughput "] {
             let error = Order::named(word).unwrap_err();
             assert!(error.message().contains(&format!("{word:?}")), "{error}");
+        }
+    }
+
+    #[cfg(feature = "manager")]
+    #[test]
+    fn durations_as_people_write_them() {
+        for (text, millis) in [
+            ("30", 30_000),
+            ("0", 0),
+            (" 2.5 ", 2_500),
+            ("500ms", 500),
+            ("30s", 30_000),
+            ("1h 5m", 3_900_000),
+            ("1e3", 1_000_000),
+        ] {
+            assert_eq!(duration("wait", text).unwrap(), Duration::from_millis(millis), "{text}");
+        }
+        for text in ["", "-5", "-5s", "nan", "inf", "1e400", "ten", "5 parsecs", "1e20", "5s5"] {
+            let error = duration("wait", text).unwrap_err();
+            assert!(error.message().starts_with("wait is "), "{text}: {error}");
         }
     }
 

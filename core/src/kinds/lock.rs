@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::options::Patience;
 use crate::store::Kind;
 use crate::sys::{BoxFuture, Sys};
-use crate::wait::Request;
+use crate::wait::{InUse, Request};
 use crate::{Client, Error, ErrorKind, Lease, LockOptions, Name, Order, Owner, Result};
 
 /// A lock to be taken, or a part of one: await it, [`acquire`](Self::acquire) it or [`run`](Self::run) under it.
@@ -27,17 +27,25 @@ pub struct Lock {
     name: Result<Name, String>,
     kind: Kind,
     options: LockOptions,
+    in_use: Option<Arc<InUse>>,
 }
 
 impl Lock {
     pub(crate) fn new(client: Client, name: Result<Name>) -> Self {
         let options = client.defaults().clone();
         let name = name.map_err(|error| error.message().to_owned());
-        Self { client, name, kind: Kind::Exclusive, options }
+        Self { client, name, kind: Kind::Exclusive, options, in_use: None }
     }
 
     pub(crate) fn kind(mut self, kind: Kind) -> Self {
         self.kind = kind;
+        self
+    }
+
+    /// Has its attempts and leases counted.
+    #[cfg(feature = "manager")]
+    pub(crate) fn counted(mut self, in_use: InUse) -> Self {
+        self.in_use = Some(Arc::new(in_use));
         self
     }
 
@@ -181,7 +189,9 @@ impl Lock {
             self.options.wait = Patience::None;
         }
         let attempt = self.client.attempt()?;
-        attempt.acquire(self.request()?).await
+        let waits = self.in_use.as_ref().and_then(|it| it.waits(&attempt.runtime.sys));
+        let lease = attempt.acquire(self.request()?).await?;
+        Ok(lease.map(|lease| lease.counted(waits)))
     }
 
     /// What is asked for, if it is in order and of `client`.

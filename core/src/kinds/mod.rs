@@ -6,6 +6,7 @@ use crate::options::MAX_WAIT;
 use crate::sys::{BootTime, Sys};
 use crate::{Error, Result};
 
+mod ask_back;
 mod barrier;
 mod election;
 mod latch;
@@ -15,6 +16,7 @@ mod record;
 mod rwlock;
 mod semaphore;
 
+pub use ask_back::{AskBack, AskedBack, Returned};
 pub use barrier::{Barrier, Inside};
 pub use election::{Campaign, Election, Leader, Leadership, Observer};
 pub use latch::Latch;
@@ -24,7 +26,7 @@ pub use rwlock::RwLock;
 pub use semaphore::Semaphore;
 
 /// The kinds that keep a state in the cell of their name, by their words there.
-const WITH_STATE: [&str; 3] = [barrier::WORD, election::WORD, latch::WORD];
+const WITH_STATE: [&str; 4] = [ask_back::WORD, barrier::WORD, election::WORD, latch::WORD];
 
 /// When a wait of at most `limit` that begins now is over.
 fn until(sys: &Sys, limit: Option<Duration>) -> Result<BootTime> {

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::cells::Shelf;
 use super::cohort;
 use super::cycle;
 use super::desk::{Desk, Outcome, SILENCE, settle, shut_down};
@@ -59,7 +60,7 @@ impl Attempt {
                 let until = if options.wait == Patience::None { started } else { give_up };
                 match self.desk.reentry.enter(sys, name, owner, until).await {
                     Entered::Again(held) => {
-                        return Ok(Some(Lease::new(held, Arc::clone(&self.runtime), Some(owner))));
+                        return Ok(Some(Lease::new(held, self.shelf(), Some(owner))));
                     }
                     Entered::First(turn) => Some(turn),
                     Entered::TimedOut if options.wait == Patience::None => return Ok(None),
@@ -74,7 +75,7 @@ impl Attempt {
         if let Some(turn) = turn {
             turn.held(&held);
         }
-        Ok(Some(Lease::new(held, Arc::clone(&self.runtime), options.owner)))
+        Ok(Some(Lease::new(held, self.shelf(), options.owner)))
     }
 
     /// Takes the lock from the store, with so many fences.
@@ -169,6 +170,11 @@ impl Attempt {
             return Err(shut_down(&ask.name));
         }
         Ok(Some(held))
+    }
+
+    /// The cells of the store, for what a lease has to do with them.
+    pub(super) fn shelf(&self) -> Shelf {
+        Shelf { runtime: Arc::clone(&self.runtime), desk: Arc::clone(&self.desk) }
     }
 
     /// A new token, at the end of the queue: an old one never holds a second tenure. An error where

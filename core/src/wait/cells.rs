@@ -156,7 +156,19 @@ impl Shelf {
         version: u64,
         until: BootTime,
     ) -> Result<Option<Option<Cell>>> {
+        self.changed_by_looks(name, version, until, HEARTBEAT).await
+    }
+
+    /// As [`changed`](Self::changed), but where no push comes it is looked for each `pace` only.
+    pub(crate) async fn changed_by_looks(
+        &self,
+        name: &Name,
+        version: u64,
+        until: BootTime,
+        pace: Duration,
+    ) -> Result<Option<Option<Cell>>> {
         let sys = &self.runtime.sys;
+        let alive_for = ALIVE_FOR.max(pace * 5 / 4);
         let watching = self.desk.watchers.enter(name)?;
         let mut failing = None;
         loop {
@@ -164,12 +176,12 @@ impl Shelf {
             let mut told = pin!(watching.bell.notified());
             told.as_mut().enable();
             watching.goes_on()?;
-            let look = self.cells()?.watch(name, version, ALIVE_FOR);
+            let look = self.cells()?.watch(name, version, alive_for);
             match self.answer(until, look).await {
                 Ok(Watched::Changed(cell)) => return Ok(Some(cell)),
                 Ok(Watched::Same { left }) => {
                     failing = None;
-                    let mut again = sys.now() + sys.jitter(HEARTBEAT);
+                    let mut again = sys.now() + sys.jitter(pace);
                     if let Some(left) = left {
                         // Just after its end, not at it.
                         again = again.min(sys.now() + left + Duration::from_millis(1));

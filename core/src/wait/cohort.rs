@@ -22,10 +22,11 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 
 use super::attempt::{Attempt, Request, waited_out};
+use super::cells::Shelf;
 use super::desk::shut_down;
 use crate::lock::MAX_FENCES;
 use crate::options::Patience;
-use crate::runtime::{Runtime, within};
+use crate::runtime::within;
 use crate::store::{FenceSource, Kind};
 use crate::sys::fork::Inherited;
 use crate::sys::{BootTime, Sys};
@@ -147,7 +148,7 @@ pub(super) async fn acquire(
             },
         };
         return match attempt.take(request, give_up, leading.fences).await? {
-            Some(held) => Ok(Some(leading.granted(held, &attempt.runtime))),
+            Some(held) => Ok(Some(leading.granted(held, attempt.shelf()))),
             None => Ok(None),
         };
     }
@@ -218,7 +219,7 @@ impl Cohorts {
 
     /// Hands the tenure, whose last lease was left, to the next of its cohort. False where that is over, or
     /// where nobody waits who can go on with it: then it is to be given back, and [`next`](Self::next) told.
-    pub(crate) fn pass(self: &Arc<Self>, held: &Arc<Held>, runtime: &Arc<Runtime>) -> bool {
+    pub(crate) fn pass(self: &Arc<Self>, held: &Arc<Held>, shelf: &Shelf) -> bool {
         let name = &held.hold().name;
         let now = self.sys.now();
         let (next, fence) = {
@@ -247,10 +248,9 @@ impl Cohorts {
             (next.remove(), tenure.fence())
         };
         if next.max_hold.is_some() {
-            runtime.watchdog.rearm(held);
+            shelf.runtime.watchdog.rearm(held);
         }
-        let (held, runtime) = (Arc::clone(held), Arc::clone(runtime));
-        let lease = Lease::in_turn(held, runtime, Arc::clone(self), fence);
+        let lease = Lease::in_turn(Arc::clone(held), shelf.clone(), Arc::clone(self), fence);
         // One that is gone drops the lease, and so passes it on.
         let _ = next.to.send(Turn::Passed(lease));
         true
@@ -357,9 +357,9 @@ impl Cohort {
 
 impl Leading {
     /// The lease of the first holder of what the store granted.
-    fn granted(mut self, held: Arc<Held>, runtime: &Arc<Runtime>) -> Lease {
+    fn granted(mut self, held: Arc<Held>, shelf: Shelf) -> Lease {
         let (id, last, fences) = (held.id(), held.fence(), self.fences);
-        let until = runtime.sys.now() + SPAN.min(held.ttl() / 2);
+        let until = shelf.runtime.sys.now() + SPAN.min(held.ttl() / 2);
         let tenure = Tenure { id, last, fences, holders: 1, until };
         let fence = tenure.fence();
         let leader = self.priority.take();
@@ -378,7 +378,7 @@ impl Leading {
                 });
             }
         });
-        Lease::in_turn(held, Arc::clone(runtime), Arc::clone(&self.cohorts), fence)
+        Lease::in_turn(held, shelf, Arc::clone(&self.cohorts), fence)
     }
 }
 

@@ -109,6 +109,12 @@ impl Desk {
         &self.store
     }
 
+    /// How many attempts ask or wait.
+    #[cfg(feature = "manager")]
+    pub(crate) fn asking(&self) -> usize {
+        self.state().under_way.len()
+    }
+
     /// An attempt is about to ask. An error where the client was shut down.
     pub(crate) fn begin(&self, hold: Hold) -> Result<()> {
         let mut state = self.state();

@@ -6,6 +6,8 @@ mod cells;
 mod cohort;
 mod cycle;
 mod desk;
+#[cfg_attr(not(feature = "manager"), allow(dead_code, reason = "what a manager counts"))]
+mod in_use;
 mod reentry;
 mod together;
 
@@ -14,3 +16,8 @@ pub(crate) use cells::{Next, Shelf};
 pub(crate) use cohort::{Cohorts, unsupported};
 pub use cycle::Deadlocks;
 pub(crate) use desk::Desk;
+#[cfg(feature = "manager")]
+pub(crate) use in_use::Registry;
+#[cfg(feature = "manager")]
+pub use in_use::Usage;
+pub(crate) use in_use::{InUse, Role};

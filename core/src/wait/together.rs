@@ -205,7 +205,7 @@ impl Attempt {
             self.runtime.watchdog.lose(&held, LostReason::Shutdown);
             return Err(shut_down(&ask.name));
         }
-        Ok(Lease::new(held, Arc::clone(&self.runtime), options.owner))
+        Ok(Lease::new(held, self.shelf(), options.owner))
     }
 }
 

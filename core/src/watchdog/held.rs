@@ -146,9 +146,12 @@ impl Held {
             && self.leases.fetch_update(Ordering::AcqRel, Ordering::Acquire, one_more).is_ok()
     }
 
-    /// One lease less; whether it was the last.
+    /// One lease less; whether it was the last. Wakes those who look at it until it is
+    /// [over](Self::over).
     pub(crate) fn leave(&self) -> bool {
-        self.leases.fetch_sub(1, Ordering::AcqRel) & !SEALED == 1
+        let last = self.leases.fetch_sub(1, Ordering::AcqRel) & !SEALED == 1;
+        self.lost.notify_waiters();
+        last
     }
 
     /// Has no more leases enter; false where there are several.
@@ -284,6 +287,17 @@ impl Held {
             let notified = self.lost.notified();
             if let Some(reason) = self.lost_reason() {
                 return reason;
+            }
+            notified.await;
+        }
+    }
+
+    /// Completes when the tenure is not held any more, or when the lease that was `released` isn't.
+    pub(crate) async fn over(&self, released: &AtomicBool) {
+        loop {
+            let notified = self.lost.notified();
+            if released.load(Ordering::Acquire) || !self.is_held() {
+                return;
             }
             notified.await;
         }

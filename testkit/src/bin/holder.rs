@@ -4,6 +4,7 @@
 //! * `held`: `held true` or `held false REASON`;
 //! * `write PATH`: a write guarded by the fence, in the SQLite table `guarded` of the database at
 //!   PATH: `written` or `refused`;
+//! * `listen`: `listening`; from then on each request to give it back prints `asked PID WHY`;
 //! * `release`: `released OUTCOME`;
 //! * `exit`: ends as a program with an exit hook does: `released` once its leases are given back.
 //!
@@ -65,6 +66,10 @@ fn obey(line: &str, lease: &Lease) -> Result<String, Box<dyn std::error::Error>>
         let held = lease.is_held();
         let why = lease.lost_reason().map_or(String::new(), |reason| format!(" {reason}"));
         return Ok(format!("held {held}{why}"));
+    }
+    if line == "listen" {
+        lease.on_asked_back(|request| println!("asked {} {}", request.by.pid, request.why));
+        return Ok("listening".to_owned());
     }
     if line == "release" {
         return Ok(format!("released {:?}", leasehold::block_on(lease.release())));
