@@ -10,7 +10,7 @@ use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::error::ErrorKind;
 use clap::{Args, Parser, Subcommand};
 
-use crate::commands::{completions, elect, evict, ls, man, run, show};
+use crate::commands::{ask_back, completions, elect, evict, ls, man, run, show};
 use crate::exit::{Exit, code};
 use crate::print;
 
@@ -46,6 +46,7 @@ pub(crate) enum Command {
     Elect(elect::ElectArgs),
     Ls(ls::LsArgs),
     Show(show::ShowArgs),
+    AskBack(ask_back::AskBackArgs),
     Evict(evict::EvictArgs),
     Completions(completions::CompletionsArgs),
     Man(man::ManArgs),
@@ -58,11 +59,12 @@ Stores:
 
 Exit status of all commands but run and elect, which pass on that of their program:
   0   done
-  1   evict: nobody held the lock, or not with that fence
+  1   evict, ask-back: nobody held the lock, or not with that fence
   64  wrong usage or input
   69  the store did not answer
   71  the operating system refused, or a bug
-  74  the store is unusable: rights, disk full, not a database";
+  74  the store is unusable: rights, disk full, not a database
+  75  ask-back: the lock is still held";
 
 /// Parses the command line; the exit for help, version and wrong usage.
 pub(crate) fn parse() -> Result<Cli, Exit> {
@@ -102,5 +104,5 @@ pub(crate) fn permits() -> impl TypedValueParser<Value = (u32, u32)> {
 
 /// An argument that must be a duration.
 pub(crate) fn duration() -> impl TypedValueParser<Value = std::time::Duration> {
-    text().try_map(|value| crate::duration::parse(&value))
+    text().try_map(|value| leasehold::options::duration("the duration", &value))
 }

@@ -1,20 +1,6 @@
-//! Durations as people write them: `30s`, `500ms`, `1h 5m`; a bare number means seconds.
+//! Durations as people read them.
 
 use std::time::Duration;
-
-/// Parses `text`. The bounds of each option are checked where it is used.
-///
-/// # Errors
-/// One line that names what was wrong; the caller names the option.
-pub(crate) fn parse(text: &str) -> Result<Duration, String> {
-    let trimmed = text.trim();
-    if let Ok(number) = trimmed.parse::<f64>() {
-        return leasehold::options::seconds("the duration", number)
-            .map_err(|error| error.message().to_owned());
-    }
-    humantime::parse_duration(trimmed)
-        .map_err(|cause| format!("{cause} (write 30s, 500ms, 1h 5m, or a number of seconds)"))
-}
 
 /// `span` in the two largest units that matter, for tables.
 pub(crate) fn short(span: Duration) -> String {
@@ -31,28 +17,6 @@ pub(crate) fn short(span: Duration) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn durations_as_people_write_them() {
-        for (text, millis) in [
-            ("30", 30_000),
-            ("0", 0),
-            (" 2.5 ", 2_500),
-            ("500ms", 500),
-            ("30s", 30_000),
-            ("1h 5m", 3_900_000),
-            ("1e3", 1_000_000),
-        ] {
-            assert_eq!(parse(text), Ok(Duration::from_millis(millis)), "{text}");
-        }
-    }
-
-    #[test]
-    fn what_is_no_duration_is_refused_by_name() {
-        for text in ["", "-5", "-5s", "nan", "inf", "1e400", "ten", "5 parsecs", "1e20", "5s5"] {
-            assert!(parse(text).is_err_and(|why| !why.is_empty()), "{text}");
-        }
-    }
 
     #[test]
     fn short_ones_have_two_units() {

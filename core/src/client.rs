@@ -15,7 +15,7 @@ use crate::sys::Sys;
 use crate::sys::fork::{Inherited, PerProcess};
 use crate::url::StoreUrl;
 use crate::wait::{Attempt, Desk, Shelf};
-use crate::{Deadlocks, Error, ErrorKind, LockOptions, Name, Owner, Result};
+use crate::{Deadlocks, Error, ErrorKind, LockOptions, Name, Owner, Profile, Result};
 
 /// Access to one store, made from a URL. Cheap to clone, safe to share, lazy: nothing is opened
 /// before the first request ([`ping`](Self::ping) proves the store). After `fork` the child's first
@@ -273,7 +273,7 @@ impl Client {
         let Matter { action, name, fence, why } = matter;
         let event = AuditEvent {
             at_us: 0,
-            by: self.profile(&self.shared.defaults.note)?,
+            by: self.profile()?,
             action,
             store: self.url().map(StoreUrl::to_string).unwrap_or_default(),
             lock: name.as_str().to_owned(),
@@ -327,6 +327,12 @@ impl Client {
     pub(crate) fn shelf(&self) -> Result<Shelf> {
         let live = self.live()?;
         Ok(Shelf { runtime: Arc::clone(&live.runtime), desk: Arc::clone(&live.desk) })
+    }
+
+    /// Who it is, now.
+    pub(crate) fn profile(&self) -> Result<Profile> {
+        let live = self.live()?;
+        Ok(live.who.profile(live.runtime.sys.moment(), &self.shared.defaults))
     }
 
     /// Who its attempts are of.

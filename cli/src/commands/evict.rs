@@ -1,6 +1,7 @@
 //! `leasehold evict`: ends a tenure from outside.
 
 use std::ffi::OsStr;
+use std::path::PathBuf;
 
 use clap::Args;
 use leasehold::store::{Evict, Evicted};
@@ -24,10 +25,13 @@ pub(crate) struct EvictArgs {
     /// Why, for the log
     #[arg(long, value_name = "TEXT", value_parser = cli::text())]
     why: String,
+    /// Appends to this file who ended whose tenure, as lines of JSON
+    #[arg(long, value_name = "FILE", env = "LEASEHOLD_AUDIT")]
+    audit: Option<PathBuf>,
 }
 
 pub(crate) fn execute(args: EvictArgs, store: Option<&OsStr>) -> Result<Exit, Failure> {
-    let client = crate::store::client(store)?;
+    let client = crate::store::audited(store, args.audit.as_deref())?;
     let why = Evict { why: args.why, fence: args.fence };
     match leasehold::block_on(client.evict(&args.name, &why))? {
         Evicted::Evicted { fence, profile } => {

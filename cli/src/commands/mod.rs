@@ -1,5 +1,6 @@
 //! One file per subcommand.
 
+pub(crate) mod ask_back;
 pub(crate) mod completions;
 pub(crate) mod elect;
 pub(crate) mod evict;
@@ -20,6 +21,7 @@ pub(crate) fn execute(cli: Cli) -> Result<Exit, Failure> {
         Command::Elect(args) => elect::execute(args, store),
         Command::Ls(args) => ls::execute(&args, store),
         Command::Show(args) => show::execute(&args, store),
+        Command::AskBack(args) => ask_back::execute(args, store),
         Command::Evict(args) => evict::execute(args, store),
         Command::Completions(args) => completions::execute(&args),
         Command::Man(args) => man::execute(&args),

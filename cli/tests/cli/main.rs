@@ -1,5 +1,6 @@
 //! The command as users run it: real processes on a real database file.
 
+mod ask_back;
 mod elect;
 mod input;
 mod kinds;

@@ -39,6 +39,7 @@ fn every_command_has_its_page() {
         ("elect", ".TH leasehold-elect 1", "value_hex"),
         ("ls", ".TH leasehold-ls 1", "prefix"),
         ("show", ".TH leasehold-show 1", "told_ms"),
+        ("ask-back", ".TH leasehold-ask-back 1", "grace"),
         ("completions", ".TH leasehold-completions 1", "shell"),
         ("man", ".TH leasehold-man 1", "page"),
     ] {

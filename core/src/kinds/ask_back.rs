@@ -1,9 +1,10 @@
 //! Asking for a lock back: the holder is asked first, and decides.
 //!
 //! The request is a cell whose name has the fence in it, so one that comes late is found by nobody: the
-//! next tenure listens for a cell of its own. (Readers with one epoch are one in this.) It lives as long as the patience of who asks, and is taken
-//! away before that when it is no longer needed. Only who listens looks for it: once, and then at the
-//! pace of the renewals; in between the store pushes the news.
+//! next tenure listens for a cell of its own. (Readers with one epoch are one in this, and so are those of
+//! a process who hold one tenure in turn.) It lives as long as the patience of who asks, and is taken away
+//! before that when it is no longer needed. Only who listens looks for it: once, and then at the pace of
+//! the renewals; in between the store pushes the news.
 //!
 //! Two traps. Two that ask at once must not take each other's request away: each knows its own, and
 //! one that met another's leaves the cell to its end. And a name of 1,024 bytes must fit with more
@@ -126,7 +127,7 @@ impl Client {
         let asked = holders(&shelf.view(name).await?, ask.fence);
         let Some((fence, profile)) = asked.first().cloned() else { return Ok(Returned::NotHeld) };
         let until = sys.now() + ask.grace;
-        let by = self.profile(&self.defaults().note)?;
+        let by = self.profile()?;
         let id = sys.token().as_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
         let request = Asked { id, lock: name.as_str().to_owned(), by, why: ask.why.clone() };
         let mut ours = Vec::new();
