@@ -466,3 +466,47 @@ fn a_lease_of_any_kind_moves_between_threads() {
         common::await_view(&client, "moves", "free", common::is_free);
     }
 }
+
+/// A program that was not brought to the new number goes on, also one that waits.
+#[test]
+fn a_semaphore_grows_while_it_is_waited_for() {
+    let stage = Stage::new();
+    let (old, new) = (stage.client.semaphore("grows", 2), stage.other.semaphore("grows", 3));
+    let _held = take(&stage, old.permits(2));
+    let mut waiter = Box::pin(old.permits(1).ttl(TTL).acquire());
+    assert!(stage.world.poll_once(waiter.as_mut()).is_pending());
+    stage.world.settle();
+    let change = stage.world.run(stage.other.semaphore("grows", 2).resize(3)).expect("changed");
+    let granted = stage.world.run(waiter).expect("granted in the same step");
+    assert!(change > 0 && granted.is_held());
+    // Asked for by others that know nothing of each other: done already.
+    assert_eq!(stage.world.run(old.resize(3)).expect("so it is"), change);
+    assert!(!is_free_for(&stage, new.permits(1)));
+    drop(granted);
+    assert!(is_free_for(&stage, new.permits(1)) && is_free_for(&stage, old.permits(1)));
+}
+
+#[test]
+fn a_change_of_permits_names_what_speaks_against_it() {
+    let stage = Stage::new();
+    let _held = take(&stage, stage.client.semaphore("named", 4).permits(2));
+    let waits = stage.client.semaphore("named", 4);
+    let mut waiter = Box::pin(waits.permits(4).ttl(TTL).acquire());
+    assert!(stage.world.poll_once(waiter.as_mut()).is_pending());
+    stage.world.settle();
+    let refused = |error: leasehold::Error, word: &str| {
+        assert_eq!(error.kind(), ErrorKind::InvalidInput, "{error:?}");
+        assert!(error.message().contains(word), "{error:?}");
+    };
+    let of = |permits| stage.other.semaphore("named", permits);
+    refused(stage.world.run(of(5).resize(6)).expect_err("it has 4"), "a semaphore of 4");
+    refused(stage.world.run(of(4).resize(0)).expect_err("none"), "0 permits");
+    let first = stage.world.run(of(4).resize(3)).expect("changed");
+    refused(stage.world.run(waiter).expect_err("there are not so many"), "a semaphore of 3");
+    refused(stage.world.run(of(5).permits(1).acquire()).expect_err("it has 3"), "a semaphore of 3");
+    // One that knows of no change before it asks twice.
+    assert!(stage.world.run(of(3).resize(2)).expect("changed") > first);
+    let _lock = take(&stage, stage.client.lock("other"));
+    let other = stage.other.semaphore("other", 1);
+    refused(stage.world.run(other.resize(2)).expect_err("a lock"), "an exclusive lock");
+}

@@ -6,7 +6,7 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use leasehold::LostReason;
-use leasehold::store::{Answer, Evicted, Holding, How, Kind, Renewal, Wait};
+use leasehold::store::{Answer, Evicted, Holding, How, Kind, Renewal, Resized, Wait};
 use leasehold::sys::BootTime;
 use leasehold::watchdog::Schedule;
 use leasehold_testkit::contract::{MemoryRig, SimRedisRig, SqliteRig};
@@ -212,6 +212,13 @@ fn unnumbered(
             assert!(there.contains(&who(profile)), "{profile:?} is none of those who held");
             (*fence, *profile) = (0, std::sync::Arc::default());
         }
+        Outcome::Resized(Resized::Changed { version }) => *version = 0,
+        Outcome::Resized(Resized::Unchanged { used, version }) => {
+            *version = (*version).min(1);
+            if let Some(Kind::Permits { count, .. }) = used {
+                *count = 0;
+            }
+        }
         // Whether somebody held a lock since that is free now, the scripts may know and the rules not.
         Outcome::Renewal(Renewal::Gone(why @ LostReason::Superseded)) if free => {
             *why = LostReason::Expired;
@@ -340,7 +347,7 @@ fn the_oracle_catches_broken_rules() {
 mod broken {
     //! Subjects that break one promise each, by lying between the rules and the observer.
 
-    use leasehold::store::{Answer, How, Kind, Released, Renewal};
+    use leasehold::store::{Answer, How, Kind, Released, Renewal, Resized};
     use leasehold::sys::Moment;
     use leasehold_testkit::model::{Mix, Op, Outcome, Rules, Seen, Subject, history, play};
     use proptest::strategy::{Strategy, ValueTree};
@@ -368,6 +375,10 @@ mod broken {
         SmallFirst,
         /// A reader's release ends all readers' tenures.
         ReleaseAll,
+        /// A change of permits overwrites another (Redisson's `trySetPermits`).
+        Overwrite,
+        /// Fewer permits take some from who holds them.
+        TakeAway,
     }
 
     pub(super) const ALL: &[Broken] = &[
@@ -381,12 +392,14 @@ mod broken {
         Broken::ReadOn,
         Broken::SmallFirst,
         Broken::ReleaseAll,
+        Broken::Overwrite,
+        Broken::TakeAway,
     ];
 
     fn mix(broken: Broken) -> Mix {
         match broken {
             Broken::RenewAll | Broken::ReadOn | Broken::ReleaseAll => Mix::ReadWrite,
-            Broken::SmallFirst => Mix::Permits,
+            Broken::SmallFirst | Broken::Overwrite | Broken::TakeAway => Mix::Permits,
             _ => Mix::Exclusive,
         }
     }
@@ -399,12 +412,14 @@ mod broken {
         };
         let mut runner = TestRunner::new(config);
         let ops = history(mix(broken), 20..60).new_tree(&mut runner).expect("a history").current();
-        play(&mut Liar { rules: Rules::default(), broken }, &ops).is_err()
+        play(&mut Liar { rules: Rules::default(), broken, changes: [0; 2] }, &ops).is_err()
     }
 
     struct Liar {
         rules: Rules,
         broken: Broken,
+        /// The last change of each lock.
+        changes: [u64; 2],
     }
 
     impl Subject for Liar {
@@ -467,7 +482,20 @@ mod broken {
                 }
                 _ => op.clone(),
             };
+            let fence = match (self.broken, &op) {
+                (Broken::Overwrite, Op::Resize { name, .. }) => Some(self.changes[*name]),
+                _ => fence,
+            };
             let outcome = self.rules.apply(&op, fence);
+            if let (Op::Resize { name, from, to, .. }, Outcome::Resized(answer)) = (&op, &outcome)
+                && let Resized::Changed { version } = answer
+            {
+                self.changes[*name] = *version;
+                let holder = self.rules.see(*name).holders.first().map(|holder| holder.attempt);
+                if let (Broken::TakeAway, true, Some(attempt)) = (self.broken, to < from, holder) {
+                    self.rules.apply(&Op::Release { name: *name, attempt, tomb: None }, None);
+                }
+            }
             match (self.broken, outcome) {
                 (Broken::Resurrect, Outcome::Renewal(Renewal::Gone(_))) => {
                     Outcome::Renewal(Renewal::Renewed { stored_for: super::Duration::from_secs(9) })

@@ -179,6 +179,12 @@ impl Lock {
         }
     }
 
+    /// Changes how many permits the semaphore of this name has.
+    pub(crate) async fn resize(&self, from: u32, to: u32) -> Result<u64> {
+        let name = self.name.clone().map_err(Error::invalid)?;
+        self.client.shelf()?.resize(&name, from, to).await
+    }
+
     /// The clock of its client.
     pub(crate) fn sys(&self) -> Result<Sys> {
         Ok(self.client.attempt()?.runtime.sys.clone())

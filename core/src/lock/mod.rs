@@ -3,6 +3,7 @@
 //! these functions directly; the scripts of other stores are held to them by property tests.
 
 mod batch;
+mod capacity;
 mod fence;
 mod rows;
 mod steps;
@@ -10,6 +11,7 @@ mod turn;
 
 pub(crate) use batch::all_or_nothing_waits;
 pub use batch::{Book, acquire_many, release_many, renew_many};
+pub use capacity::{Capacity, FOLLOWED, resize};
 pub use fence::{MAX_FENCE, MAX_FENCES, last_of_next, next_fence};
 pub use rows::{Event, HandOff, Head, Rows, Sum, Tenure, Tomb, Waiter};
 pub(crate) use steps::reader_among;

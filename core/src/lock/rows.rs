@@ -6,6 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::capacity::Capacity;
 use crate::store::Kind;
 use crate::sys::{BootTime, Moment, Token};
 use crate::{Name, Owner, Profile};
@@ -153,6 +154,14 @@ pub trait Rows {
     fn crowded(&mut self, limit: u64, now: BootTime) -> Result<bool, Self::Error>;
     /// A number larger than that of every entry of this priority, among the readers or the others.
     fn next_seq(&mut self, kind: Kind, priority: i32) -> Result<u64, Self::Error>;
+
+    /// What the semaphore's number of permits was changed to, if that is still remembered at `now`.
+    fn capacity(&mut self, now: BootTime) -> Result<Option<Capacity>, Self::Error>;
+    /// Remembers it. Removes what was forgotten by `now`.
+    fn set_capacity(&mut self, capacity: &Capacity, now: BootTime) -> Result<(), Self::Error>;
+    /// Has the tenures and entries, alive or dead, that are of `from` permits be of `to`, and removes
+    /// the entries that ask for more than that.
+    fn recount(&mut self, from: u32, to: u32) -> Result<(), Self::Error>;
 
     /// This token's tombstone, if it still stands at `now`.
     fn tomb(&mut self, token: &Token, now: BootTime) -> Result<Option<Tomb>, Self::Error>;

@@ -14,6 +14,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::capacity::follow;
 use super::rows::{Event, HandOff, Rows, Tenure, Tomb, Waiter};
 use super::turn::{Turn, admits, claim_fence, first_live, grant, grant_readers, pass_on};
 use crate::store::{
@@ -37,6 +38,8 @@ pub fn acquire<R: Rows>(
     at: Event,
     told: &mut Vec<HandOff>,
 ) -> Result<Answer, R::Error> {
+    let (ask, refused) = follow(rows, ask, at)?;
+    let ask = &*ask;
     let (holder, ended) = live_holder(rows, at.now)?;
     if rows.tomb(&ask.token, at.now)?.is_some() {
         pass_on(rows, holder, ended, None, at, told)?;
@@ -53,6 +56,9 @@ pub fn acquire<R: Rows>(
     }
     if let Some(tenure) = turn.holder.as_ref().filter(|tenure| !tenure.kind.fits(ask.kind)) {
         return Ok(Answer::Misfit { used: tenure.kind });
+    }
+    if let Some(used) = refused {
+        return Ok(Answer::Misfit { used });
     }
     if !admits(rows, &turn, ask)? {
         return taken(rows, ask, channel, &turn, at);
@@ -81,6 +87,8 @@ pub fn available<R: Rows>(
     at: Event,
     told: &mut Vec<HandOff>,
 ) -> Result<Option<Answer>, R::Error> {
+    let (ask, refused) = follow(rows, ask, at)?;
+    let ask = &*ask;
     let (holder, ended) = live_holder(rows, at.now)?;
     // If it waits for this lock and its turn has come, it holds it from here on.
     let turn = pass_on(rows, holder, ended, None, at, told)?;
@@ -88,6 +96,9 @@ pub fn available<R: Rows>(
         return Ok(Some(Answer::Cancelled));
     }
     let Some(tenure) = &turn.holder else {
+        if let Some(used) = refused {
+            return Ok(Some(Answer::Misfit { used }));
+        }
         return Ok((!admits(rows, &turn, ask)?).then_some(Answer::Busy { holder: None }));
     };
     if let Some(own) = own_tenure(rows, Some(tenure), &ask.token)? {
@@ -102,8 +113,9 @@ pub fn available<R: Rows>(
     if let Some(used) = turn.waits_for_other(ask) {
         return Ok(Some(Answer::Misfit { used }));
     }
-    Ok(match tenure.kind {
-        used if !used.fits(ask.kind) => Some(Answer::Misfit { used }),
+    Ok(match (tenure.kind, refused) {
+        (used, _) if !used.fits(ask.kind) => Some(Answer::Misfit { used }),
+        (_, Some(used)) => Some(Answer::Misfit { used }),
         _ if admits(rows, &turn, ask)? => None,
         _ => Some(Answer::Busy { holder: Some(holding(rows, tenure, at.now)?) }),
     })
@@ -309,7 +321,7 @@ fn next_look(first: bool, holder: &Holding, wait: &Wait) -> Duration {
 /// One of the live tenures, and how that was held which was found to have run out. What ran out is
 /// cleared away and its token buried: a waiter that slept through its claim must not come back as
 /// the holder of a second tenure.
-fn live_holder<R: Rows>(
+pub(super) fn live_holder<R: Rows>(
     rows: &mut R,
     now: BootTime,
 ) -> Result<(Option<Tenure>, Option<Kind>), R::Error> {

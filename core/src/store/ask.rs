@@ -213,6 +213,34 @@ pub enum Released {
     NotHeld,
 }
 
+/// A change of a semaphore's number of permits.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Resize {
+    /// So many there must be now.
+    pub from: u32,
+    /// So many there will be, at least 1.
+    pub to: u32,
+    /// The number of the change before this one; 0 where none is remembered.
+    pub version: u64,
+}
+
+/// A store's answer to a [`Resize`].
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Resized {
+    /// It is as it should be.
+    Changed {
+        /// The number of this change: larger than that of any before.
+        version: u64,
+    },
+    /// Nothing was changed.
+    Unchanged {
+        /// What the name is in use as; none where nobody holds it and no change is remembered.
+        used: Option<Kind>,
+        /// The number of the last change; 0 where none is remembered.
+        version: u64,
+    },
+}
+
 impl Hold {
     /// The hold that `ask` would become.
     #[must_use]

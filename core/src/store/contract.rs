@@ -14,6 +14,7 @@ use std::sync::Weak;
 use super::extras::{Cells, Limiter, WaitsFor};
 use super::{
     Answer, Ask, Cancel, Evict, Evicted, Hold, How, Kind, LockView, Query, Released, Renewal,
+    Resize, Resized,
 };
 use crate::lock::HandOff;
 use crate::sys::{BootTime, BoxFuture, MaybeSend, MaybeSync, Token};
@@ -46,6 +47,14 @@ pub trait Store: MaybeSend + MaybeSync {
 
     /// Ends a tenure from outside. The holder is told `revoked` at its next renewal.
     fn evict<'a>(&'a self, name: &'a Name, why: &'a Evict) -> BoxFuture<'a, Result<Evicted>>;
+
+    /// Changes a semaphore's number of permits, if it is what the change says; those who fit then are
+    /// granted in the same step. Refused by a store that can't.
+    fn resize<'a>(&'a self, name: &'a Name, change: &'a Resize) -> BoxFuture<'a, Result<Resized>> {
+        let _ = change;
+        let refusal = self.capabilities().lacks("change of its permits", name);
+        Box::pin(std::future::ready(Err(refusal)))
+    }
 
     /// Who waits for whom, where the store keeps it; without it no deadlock is found.
     fn waits_for(&self) -> Option<&dyn WaitsFor> {
@@ -165,6 +174,26 @@ pub struct Survives {
 }
 
 impl Capabilities {
+    /// Refuses a change that this store can't make.
+    ///
+    /// # Errors
+    /// [`Unsupported`](ErrorKind::Unsupported) where there are no permits;
+    /// [`InvalidInput`](ErrorKind::InvalidInput) for a semaphore of none.
+    pub fn check_resize(&self, name: &Name, change: &Resize) -> Result<()> {
+        if !self.kinds.permits {
+            return Err(self.lacks("permits", name));
+        }
+        if change.to == 0 {
+            return Err(Error::invalid(format!("semaphore {name} can't have 0 permits")));
+        }
+        Ok(())
+    }
+
+    fn lacks(&self, what: &str, name: &Name) -> Error {
+        let message = format!("the {} store has no {what} (lock {name})", self.store);
+        Error::new(ErrorKind::Unsupported, message)
+    }
+
     /// Refuses what this store can't grant.
     ///
     /// # Errors
@@ -186,10 +215,7 @@ impl Capabilities {
                 Kind::Permits { .. } => (self.kinds.permits, "permits"),
             };
             if !able {
-                return Err(Error::new(
-                    ErrorKind::Unsupported,
-                    format!("the {} store has no {what} (lock {})", self.store, ask.name),
-                ));
+                return Err(self.lacks(what, &ask.name));
             }
         }
         Ok(())

@@ -13,7 +13,9 @@ pub mod redis;
 pub mod sqlite;
 mod view;
 
-pub use ask::{Answer, Ask, Cancel, Hold, Holding, How, Kind, Released, Renewal, Wait};
+pub use ask::{
+    Answer, Ask, Cancel, Hold, Holding, How, Kind, Released, Renewal, Resize, Resized, Wait,
+};
 pub use contract::{Capabilities, FenceSource, Grant, Kinds, Pushed, Store, Survives, TtlScope};
 pub use extras::{Cell, Cells, Decision, Limit, Limiter, WaitsFor, Wanting, Watched};
 pub(crate) use open::open;

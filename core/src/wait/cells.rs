@@ -16,7 +16,7 @@ use super::Desk;
 use super::desk::SILENCE;
 use crate::options::{ALIVE_FOR, HEARTBEAT, REQUEST_TIMEOUT};
 use crate::runtime::{Runtime, within};
-use crate::store::{Cell, Cells, LockView, Query, Watched};
+use crate::store::{Cell, Cells, Kind, LockView, Query, Resize, Resized, Watched};
 use crate::sys::{BootTime, BoxFuture};
 use crate::{Error, ErrorKind, Name, Result};
 
@@ -90,6 +90,33 @@ impl Shelf {
                 Ok(None) => {
                     let what = format!("the store has no view of lock {name}");
                     return Err(Error::new(ErrorKind::Internal, what));
+                }
+            }
+        }
+    }
+
+    /// Changes the permits of the semaphore `name`; the number of the change. Asked once more for each
+    /// change that it did not know of, and where an answer was lost.
+    pub(crate) async fn resize(&self, name: &Name, from: u32, to: u32) -> Result<u64> {
+        let (mut failing, mut version) = (None, 0);
+        loop {
+            let change = Resize { from, to, version };
+            let asked = self.desk.store().resize(name, &change);
+            match self.answer(BootTime::NEVER, asked).await {
+                Err(error) => self.may_go_on(&mut failing, error).await?,
+                Ok(Resized::Changed { version }) => return Ok(version),
+                Ok(Resized::Unchanged { used, version: last }) => {
+                    let of = |permits| Kind::Permits { count: 0, capacity: permits };
+                    if last > 0 && used.is_some_and(|used| used.fits(of(to))) {
+                        return Ok(last);
+                    }
+                    if let Some(used) = used.filter(|used| !used.fits(of(from))) {
+                        let from = of(from);
+                        return Err(Error::invalid(format!(
+                            "lock {name} is in use as {used}, and was to be changed from {from}"
+                        )));
+                    }
+                    (failing, version) = (None, last);
                 }
             }
         }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use leasehold::store::{
     Answer, Ask, Cancel, Capabilities, Cell, Cells, Evict, Evicted, Hold, How, Kind, LockView,
-    Query, Released, Renewal, Store, Wait, Wanting, Watched,
+    Query, Released, Renewal, Resize, Resized, Store, Wait, Wanting, Watched,
 };
 use leasehold::sys::Token;
 use leasehold::{Name, Owner, Profile, Result};
@@ -172,6 +172,18 @@ impl<'r> Scene<'r> {
     /// Gives the attempt up, with a tombstone for `span`.
     pub fn cancel(&self, ask: &Ask, span: Duration) -> Released {
         self.release_from(Seat::First, ask, Cancel::Tombstone(span))
+    }
+
+    /// Changes the permits of `name`, after the change `version`, from the client in `seat`.
+    pub fn resize(&self, seat: Seat, name: &str, (from, to): (u32, u32), version: u64) -> Resized {
+        let change = Resize { from, to, version };
+        done(self.drive(self.store(seat).resize(&named(name), &change)))
+    }
+
+    /// The same, which may be refused.
+    pub fn try_resize(&self, name: &str, (from, to): (u32, u32)) -> Result<Resized> {
+        let change = Resize { from, to, version: 0 };
+        self.drive(self.store(Seat::First).resize(&named(name), &change))
     }
 
     /// Ends the tenure of `name` from outside.

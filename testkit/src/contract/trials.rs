@@ -60,7 +60,7 @@ fn declared(case: &Case, rig: &dyn Rig) -> bool {
     let capabilities = store.capabilities();
     match case.about() {
         "shared" => capabilities.kinds.shared,
-        "permits" => capabilities.kinds.permits,
+        "permits" | "resize" => capabilities.kinds.permits,
         "batch" => capabilities.atomic_multi,
         "cell" => store.cells().is_some(),
         "wants" => store.waits_for().is_some(),

@@ -29,6 +29,17 @@ pub(super) struct Lock {
     /// Whether several may ever have held it.
     pub(super) shared: bool,
     pub(super) bars: [Bar; ATTEMPTS],
+    /// What its number of permits was changed to.
+    pub(super) changed: Option<Changed>,
+}
+
+/// A change of the number of permits. No history is as long as it is remembered.
+#[derive(Clone, Debug)]
+pub(super) struct Changed {
+    pub(super) permits: u32,
+    /// Who says one of these means that.
+    formers: Vec<u32>,
+    pub(super) version: u64,
 }
 
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -229,6 +240,37 @@ impl Lock {
         held.sum::<u32>() + count <= capacity
     }
 
+    /// What `kind` means after a change; and whether that is refused while it is remembered.
+    pub(super) fn meant(&self, kind: Kind) -> (Kind, bool) {
+        let (Kind::Permits { count, capacity }, Some(changed)) = (kind, &self.changed) else {
+            return (kind, false);
+        };
+        let former = changed.formers.contains(&capacity);
+        let capacity = if former { changed.permits } else { capacity };
+        let kind = Kind::Permits { count, capacity };
+        (kind, capacity != changed.permits || count > capacity)
+    }
+
+    /// The number of permits was changed: for those who hold some, wait for some and will ask.
+    pub(super) fn resize(&mut self, from: u32, to: u32, version: u64) {
+        let mut formers = self.changed.take().map_or_else(Vec::new, |changed| changed.formers);
+        formers.retain(|former| *former != to && *former != from);
+        formers.push(from);
+        self.changed = Some(Changed { permits: to, formers, version });
+        let change = |kind: &mut Kind| match kind {
+            Kind::Permits { count, capacity } if *capacity == from => {
+                *capacity = to;
+                *count <= to
+            }
+            _ => true,
+        };
+        for tenure in &mut self.holders {
+            change(&mut tenure.kind);
+        }
+        self.live.retain_mut(|waiter| change(&mut waiter.kind));
+        self.silent.retain_mut(|waiter| change(&mut waiter.kind));
+    }
+
     /// Who may be next: the live waiters that no other is certainly before.
     fn candidates(&self, among: impl Fn(&Waiter) -> bool) -> Vec<usize> {
         let all: Vec<&Waiter> = self.live.iter().filter(|waiter| among(waiter)).collect();
@@ -315,6 +357,9 @@ impl Lock {
             }
             _ => self.climb(fence, at.wall_us)?,
         }
+        if let Kind::Permits { count, capacity } = kind {
+            demand!(self.fits(kind), "{count} permits more than {capacity}");
+        }
         self.last = Some(attempt);
         self.shared |= kind != Kind::Exclusive;
         self.holders.push(Tenure { attempt, kind, fence, until, claimed });
@@ -348,14 +393,6 @@ impl Lock {
         demand!(exclusive == 0 || held.len() == 1, "a writer among others: {held:?}");
         let shared = held.iter().filter(|one| one.kind == Kind::Shared).count();
         demand!(shared == 0 || shared == held.len(), "readers among others: {held:?}");
-        let permits = held.iter().filter_map(|one| match one.kind {
-            Kind::Permits { count, capacity } => Some((count, capacity)),
-            _ => None,
-        });
-        let (sum, least) = permits.fold((0, u32::MAX), |(sum, least), (count, capacity)| {
-            (sum + count, capacity.min(least))
-        });
-        demand!(sum <= least, "{sum} permits of {least}");
         demand!(
             self.live.len() == seen.queue.len(),
             "waiting are {:?}, not {:?}",

@@ -60,6 +60,17 @@ pub enum Op {
         /// Whether the last seen fence is demanded.
         fence: bool,
     },
+    /// Change a semaphore's number of permits.
+    Resize {
+        /// The lock.
+        name: usize,
+        /// So many there must be.
+        from: u32,
+        /// So many there will be.
+        to: u32,
+        /// Whether it names the change before it.
+        fresh: bool,
+    },
     /// Let time pass.
     Advance(Duration),
     /// Step the wall clock, in seconds.
@@ -73,7 +84,7 @@ pub enum Mix {
     Exclusive,
     /// Readers and writers, which now and then change from one to the other.
     ReadWrite,
-    /// Permits, now and then of another capacity.
+    /// Permits, now and then of another capacity, which is changed now and then.
     Permits,
     /// All kinds on the same names: what one attempt uses as a semaphore another asks to write.
     All,
@@ -123,10 +134,22 @@ fn op(mix: Mix) -> impl Strategy<Value = Op> {
             }),
         5 => (name.clone(), attempt.clone(), proptest::option::weighted(0.4, tomb()))
             .prop_map(|(name, attempt, tomb)| Op::Release { name, attempt, tomb }),
-        1 => (name, any::<bool>()).prop_map(|(name, fence)| Op::Evict { name, fence }),
+        1 => (name.clone(), any::<bool>()).prop_map(|(name, fence)| Op::Evict { name, fence }),
         6 => span().prop_map(Op::Advance),
         1 => (-5000_i64..5000).prop_map(Op::StepWall),
+        1 => match mix {
+            Mix::Permits | Mix::All => resize(name).boxed(),
+            Mix::Exclusive | Mix::ReadWrite => span().prop_map(Op::Advance).boxed(),
+        },
     ]
+}
+
+/// Mostly from what most ask with; to more, to less, and to less than some ask for.
+fn resize(name: std::ops::Range<usize>) -> impl Strategy<Value = Op> {
+    let capacity = || prop_oneof![3 => Just(4_u32), 1 => Just(2), 1 => Just(3), 1 => Just(6)];
+    (name, capacity(), capacity(), proptest::bool::weighted(0.9))
+        .prop_filter("a change", |(_, from, to, _)| from != to)
+        .prop_map(|(name, from, to, fresh)| Op::Resize { name, from, to, fresh })
 }
 
 /// `free`: the attempt may ask for something else than before. In one of several asks it may not, or

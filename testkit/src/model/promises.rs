@@ -11,7 +11,7 @@
 use std::time::Duration;
 
 use leasehold::LostReason;
-use leasehold::store::{Answer, Evicted, How, Kind, Released, Renewal};
+use leasehold::store::{Answer, Evicted, How, Kind, Released, Renewal, Resized};
 use leasehold::sys::{BootTime, Moment};
 
 use super::ledger::{Caller, Lock, Tenure, Verdict};
@@ -56,6 +56,12 @@ impl Promises {
         Some(self.locks[name].last_fence)
     }
 
+    /// The number of the last change of permits of `name`.
+    #[must_use]
+    pub fn change_of(&self, name: usize) -> Option<u64> {
+        Some(self.locks[name].changed.as_ref().map_or(0, |changed| changed.version))
+    }
+
     /// Judges one step: what it was answered, and what can be seen after it.
     ///
     /// # Errors
@@ -86,6 +92,9 @@ impl Promises {
             (Op::Evict { name, fence }, Outcome::Evicted(answer)) => {
                 self.evict(*name, *fence, answer, seen)?;
             }
+            (Op::Resize { name, from, to, fresh }, Outcome::Resized(answer)) => {
+                self.resize(*name, (*from, *to), *fresh, *answer, seen)?;
+            }
             (Op::Advance(_) | Op::StepWall(_), Outcome::Passed) => {}
             _ => return Err("an answer to another question".to_owned()),
         }
@@ -99,6 +108,8 @@ impl Promises {
     fn ask(&mut self, one: &Try, answer: &Answer, seen: &[Seen]) -> Judged {
         let (at, attempt, seen) = (self.at, one.attempt, &seen[one.name]);
         let lock = &mut self.locks[one.name];
+        let (kind, refused) = lock.meant(one.kind);
+        let one = &Try { kind, ..one.clone() };
         if *answer == Answer::Cancelled {
             demand!(lock.bars[attempt].may(at.now), "attempt {attempt} was cancelled by nobody");
             return lock.settle(None, seen, &at).map(drop);
@@ -129,7 +140,8 @@ impl Promises {
         if let Answer::Misfit { used } = answer {
             let silent = lock.silent.iter().any(|it| it.attempt == attempt && it.kind == *used);
             let held = lock.holders.iter().any(|held| held.kind.fits(*used));
-            demand!(silent || (held && !used.fits(one.kind)), "nothing is {used:?}");
+            let changed = refused && is_of(*used, lock.changed.as_ref().map(|it| it.permits));
+            demand!(silent || changed || (held && !used.fits(one.kind)), "nothing is {used:?}");
             if silent {
                 lock.forget(attempt);
                 lock.settle(None, seen, &at)?;
@@ -139,6 +151,7 @@ impl Promises {
         if let Some(other) = lock.holders.iter().find(|held| !held.kind.fits(one.kind)) {
             return Err(format!("is {:?}, and was asked for as {:?}", other.kind, one.kind));
         }
+        demand!(!refused, "more permits than there are, or of another number");
         demand!(verdict != Verdict::Must || granted, "nobody is before it, and it fits");
         demand!(verdict != Verdict::No || !granted, "granted out of its turn");
         let Answer::Granted { fence, stored_for } = answer else {
@@ -218,6 +231,8 @@ impl Promises {
             self.maybe_hand_over(one.name, seen)?;
             let at = self.at;
             let lock = &self.locks[one.name];
+            let (kind, refused) = lock.meant(one.kind);
+            let one = &Try { kind, ..one.clone() };
             let waits = lock.live.iter().chain(&lock.silent).find(|it| it.attempt == one.attempt);
             let waits = waits.map(|waiter| waiter.kind);
             if let Answer::Misfit { used } = answer
@@ -232,6 +247,7 @@ impl Promises {
             let held = lock.holders.iter().any(|tenure| tenure.attempt != one.attempt);
             let waits = lock.live.iter().any(|waiter| waiter.attempt != one.attempt);
             let misfit = lock.holders.iter().any(|tenure| !tenure.kind.fits(one.kind))
+                || refused
                 || own.is_some_and(|own| own != one.kind);
             reason |= barred || held || waits || misfit;
             match answer {
@@ -343,12 +359,64 @@ impl Promises {
         }
     }
 
+    /// A change counts from before the grants that it makes room for; one that takes room away, from after
+    /// those that were due.
+    fn resize(
+        &mut self,
+        name: usize,
+        (from, to): (u32, u32),
+        fresh: bool,
+        answer: Resized,
+        seen: &[Seen],
+    ) -> Judged {
+        let (at, before) = (self.at, self.change_of(name).unwrap_or_default());
+        let lock = &mut self.locks[name];
+        let Resized::Changed { version } = answer else {
+            lock.settle(None, &seen[name], &at)?;
+            let Resized::Unchanged { used, version } = answer else { return Ok(()) };
+            demand!(version == before, "change {version} is not the last one, {before}");
+            let now = lock.changed.as_ref().map(|changed| changed.permits);
+            let held = lock.holders.first().map(|tenure| tenure.kind);
+            let right = match (used, held) {
+                (Some(used), None | Some(Kind::Permits { .. })) if now.is_some() => {
+                    is_of(used, now)
+                }
+                (used, held) => {
+                    used == held || used.zip(held).is_some_and(|(it, one)| it.fits(one))
+                }
+            };
+            demand!(right, "it is {held:?}, changed to {now:?}, and not {used:?}");
+            let other = used.is_some_and(|used| !is_of(used, Some(from)));
+            demand!(other || !fresh, "nothing speaks against the change");
+            return Ok(());
+        };
+        demand!(fresh, "a change was made that did not know of the last one");
+        if to < from {
+            lock.settle(None, &seen[name], &at)?;
+        }
+        let now = lock.changed.as_ref().map(|changed| changed.permits);
+        demand!(now.is_none_or(|now| now == from), "changed from {from}, and it was {now:?}");
+        let other = lock.holders.iter().find(|held| !is_of(held.kind, Some(from)));
+        demand!(other.is_none(), "changed from {from}, and {other:?} holds it");
+        lock.resize(from, to, version);
+        lock.settle(None, &seen[name], &at)?;
+        let last = lock.last_fence;
+        demand!(version > before, "change {version} after {before}");
+        lock.last_fence = last.max(version);
+        Ok(())
+    }
+
     /// A request that need not hand over, and may.
     fn maybe_hand_over(&mut self, name: usize, seen: &[Seen]) -> Judged {
         let lock = &mut self.locks[name];
         let done = (0..ATTEMPTS).any(|attempt| lock.is_new(attempt, &seen[name]));
         if done { lock.settle(None, &seen[name], &self.at).map(drop) } else { Ok(()) }
     }
+}
+
+/// Whether `kind` is a semaphore of so many.
+fn is_of(kind: Kind, permits: Option<u32>) -> bool {
+    matches!(kind, Kind::Permits { capacity, .. } if permits == Some(capacity))
 }
 
 /// The answer to an attempt that holds the lock already.

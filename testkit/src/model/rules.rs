@@ -5,7 +5,7 @@ use leasehold::store::memory::Locks;
 use leasehold::store::{Ask, Cancel, Evict, Hold, Kind, LockView};
 use leasehold::sys::{BootTime, Moment};
 
-use super::subject::{Outcome, Seen, Subject, ask_of, name_of, refused, seen, token_of};
+use super::subject::{Outcome, Seen, Subject, ask_of, change, name_of, refused, seen, token_of};
 use super::{Op, Try};
 
 /// The rules over rows in memory.
@@ -54,6 +54,13 @@ impl Subject for Rules {
                 let why = Evict { why: "history".to_owned(), fence };
                 match lock::evict(&mut locks.rows(&name_of(*name)), &why, at, &mut told) {
                     Ok(evicted) => Outcome::Evicted(evicted),
+                    Err(error) => refused(&error),
+                }
+            }
+            Op::Resize { name, from, to, .. } => {
+                let change = change(*from, *to, fence);
+                match lock::resize(&mut locks.rows(&name_of(*name)), &change, at, &mut told) {
+                    Ok(resized) => Outcome::Resized(resized),
                     Err(error) => refused(&error),
                 }
             }

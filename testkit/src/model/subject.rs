@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use leasehold::store::{Answer, Ask, Evicted, Kind, LockView, Released, Renewal};
+use leasehold::store::{Answer, Ask, Evicted, Kind, LockView, Released, Renewal, Resize, Resized};
 use leasehold::sys::{Moment, Token};
 use leasehold::{Error, ErrorKind, Name, Profile};
 
@@ -21,6 +21,8 @@ pub enum Outcome {
     Released(Released),
     /// An eviction's answer.
     Evicted(Evicted),
+    /// A change's answer.
+    Resized(Resized),
     /// Refused with an error.
     Refused(ErrorKind),
     /// Only time passed.
@@ -53,7 +55,8 @@ pub struct SeenHolder {
 
 /// Something that histories are played on.
 pub trait Subject {
-    /// Takes one step. `fence` is the fence last seen for an eviction that demands it.
+    /// Takes one step. `fence` is the fence last seen for an eviction that demands it, and the number of
+    /// the last change for a change that names it.
     fn apply(&mut self, op: &Op, fence: Option<u64>) -> Outcome;
 
     /// The lock `name`, now.
@@ -77,6 +80,7 @@ pub fn play(
     for (index, op) in history.iter().enumerate() {
         let fence = match op {
             Op::Evict { name, fence: true } => promises.fence_of(*name),
+            Op::Resize { name, fresh: true, .. } => promises.change_of(*name),
             _ => None,
         };
         let outcome = subject.apply(op, fence);
@@ -123,6 +127,11 @@ pub fn ask_of(one: &Try) -> Ask {
 #[must_use]
 pub fn who(profile: &Profile) -> usize {
     profile.pid as usize
+}
+
+/// What a change asks for; one that names no change before it names a wrong one.
+pub(super) fn change(from: u32, to: u32, version: Option<u64>) -> Resize {
+    Resize { from, to, version: version.unwrap_or(1) }
 }
 
 pub(super) fn refused(error: &Error) -> Outcome {

@@ -9,7 +9,7 @@ use leasehold::sys::Moment;
 
 use super::Op;
 use super::rules::hold_of;
-use super::subject::{Outcome, Seen, Subject, ask_of, name_of, refused, seen};
+use super::subject::{Outcome, Seen, Subject, ask_of, change, name_of, refused, seen};
 use crate::contract::{Rig, Seat};
 
 /// A store in a rig with virtual time; requests come from both clients in turn.
@@ -66,6 +66,13 @@ impl Subject for Through<'_> {
                 let why = Evict { why: "history".to_owned(), fence };
                 match self.drive(store.evict(&name_of(*name), &why)) {
                     Ok(evicted) => Outcome::Evicted(evicted),
+                    Err(error) => refused(&error),
+                }
+            }
+            Op::Resize { name, from, to, .. } => {
+                let change = change(*from, *to, fence);
+                match self.drive(store.resize(&name_of(*name), &change)) {
+                    Ok(resized) => Outcome::Resized(resized),
                     Err(error) => refused(&error),
                 }
             }

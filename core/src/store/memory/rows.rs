@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::Bound;
 
-use crate::lock::{Book, Head, Rows, Sum, Tenure, Tomb, Waiter};
+use crate::lock::{Book, Capacity, Head, Rows, Sum, Tenure, Tomb, Waiter};
 use crate::store::{Kind, Wanting};
 use crate::sys::{BootTime, Token};
 use crate::{Error, Name, Owner, Result};
@@ -18,6 +18,8 @@ pub struct Locks {
     locks: BTreeMap<Name, Lock>,
     tombs: HashMap<Token, (Tomb, BootTime)>,
     tomb_ends: BTreeSet<(BootTime, Token)>,
+    /// Semaphores whose number of permits was changed.
+    capacities: HashMap<Name, Capacity>,
     /// The waiters that have an owner.
     owned: HashMap<Owner, HashMap<Token, Name>>,
     last_fence: u64,
@@ -281,6 +283,40 @@ impl Rows for LockRows<'_> {
     fn next_seq(&mut self, _: Kind, _: i32) -> Result<u64> {
         self.locks.last_seq += 1;
         Ok(self.locks.last_seq)
+    }
+
+    fn capacity(&mut self, now: BootTime) -> Result<Option<Capacity>> {
+        Ok(self.locks.capacities.get(self.name).filter(|known| known.until > now).cloned())
+    }
+
+    fn set_capacity(&mut self, capacity: &Capacity, now: BootTime) -> Result<()> {
+        self.locks.capacities.retain(|_, known| known.until > now);
+        self.locks.capacities.insert(self.name.clone(), capacity.clone());
+        Ok(())
+    }
+
+    fn recount(&mut self, from: u32, to: u32) -> Result<()> {
+        let Some(lock) = self.locks.locks.get_mut(self.name) else { return Ok(()) };
+        let change = |kind: &mut Kind| match kind {
+            Kind::Permits { count, capacity } if *capacity == from => {
+                *capacity = to;
+                *count <= to
+            }
+            _ => true,
+        };
+        for tenure in lock.shared.values_mut() {
+            change(&mut tenure.kind);
+        }
+        let mut over = Vec::new();
+        for waiter in lock.queue.values_mut() {
+            if !change(&mut waiter.kind) {
+                over.push(waiter.token);
+            }
+        }
+        for token in over {
+            self.remove_waiter(&token)?;
+        }
+        Ok(())
     }
 
     fn tomb(&mut self, token: &Token, now: BootTime) -> Result<Option<Tomb>> {

@@ -9,7 +9,8 @@ use super::rows::Locks;
 use crate::lock::{self, Book, Event, HandOff};
 use crate::store::{
     Answer, Ask, Cancel, Capabilities, Cells, Evict, Evicted, FenceSource, Grant, Hold, How, Kinds,
-    LockView, Pushed, Query, Released, Renewal, Store, Survives, TtlScope, WaitsFor, Wanting,
+    LockView, Pushed, Query, Released, Renewal, Resize, Resized, Store, Survives, TtlScope,
+    WaitsFor, Wanting,
 };
 use crate::sys::{BoxFuture, Clock};
 use crate::{Name, Owner, Result};
@@ -168,6 +169,14 @@ impl Store for MemoryStore {
     fn evict<'a>(&'a self, name: &'a Name, why: &'a Evict) -> BoxFuture<'a, Result<Evicted>> {
         now(self
             .step(|locks, at, hand_offs| lock::evict(&mut locks.rows(name), why, at, hand_offs)))
+    }
+
+    fn resize<'a>(&'a self, name: &'a Name, change: &'a Resize) -> BoxFuture<'a, Result<Resized>> {
+        now(self.capabilities.check_resize(name, change).and_then(|()| {
+            self.step(|locks, at, hand_offs| {
+                lock::resize(&mut locks.rows(name), change, at, hand_offs)
+            })
+        }))
     }
 
     fn waits_for(&self) -> Option<&dyn WaitsFor> {

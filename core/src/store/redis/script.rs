@@ -37,6 +37,7 @@ pub(super) struct Scripts {
     pub(super) release: Arc<Script>,
     pub(super) evict: Arc<Script>,
     pub(super) inspect: Arc<Script>,
+    pub(super) resize: Arc<Script>,
     /// Notes what an owner waits for.
     pub(super) wants: Arc<Script>,
     pub(super) cell_set: Arc<Script>,
@@ -109,6 +110,7 @@ impl Scripts {
             ),
             evict: of_one(include_str!("lua/evict.lua")),
             inspect: of_one(include_str!("lua/inspect.lua")),
+            resize: of_one(include_str!("lua/resize.lua")),
             wants: Arc::new(Script::new(&include_str!("lua/wants.lua").replace(CLOCK, clock), 1)),
             cell_set: of_cell(include_str!("lua/cell_set.lua")),
             cell_watch: of_cell(include_str!("lua/cell_watch.lua")),
@@ -267,9 +269,10 @@ mod tests {
     fn every_clock_of_a_script_can_be_replaced() {
         for second in [None, Some(Dialect::Redisson)] {
             let scripts = Scripts::with_clock(Dialect::Pottery, second, "fake()");
-            let Scripts { acquire, renew, release, evict, wants, cell_set, cell_watch, .. } =
-                &scripts;
-            for script in [acquire, renew, release, evict, wants, cell_set, cell_watch] {
+            let Scripts {
+                acquire, renew, release, evict, resize, wants, cell_set, cell_watch, ..
+            } = &scripts;
+            for script in [acquire, renew, release, evict, resize, wants, cell_set, cell_watch] {
                 assert!(!script.body.contains("TIME") && script.body.contains("fake()"));
             }
         }

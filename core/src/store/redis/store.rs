@@ -12,12 +12,14 @@ use super::script::{ASKS, Call, Script, Scripts, waiters_of_both};
 use super::session::{Session, refused};
 use super::wants::together;
 use super::words::{
-    answer, broken, each, hex, hex_bytes, millis, odd, read, released, renewal, view, write_ask,
+    answer, broken, each, hex, hex_bytes, millis, odd, read, released, renewal, resized, view,
+    write_ask,
 };
 use crate::runtime::all;
 use crate::store::{
     Answer, Ask, Cancel, Capabilities, Cells, Evict, Evicted, FenceSource, Hold, How, Kind, Kinds,
-    LockView, Pushed, Query, Released, Renewal, SHOWN, Store, Survives, TtlScope, WaitsFor,
+    LockView, Pushed, Query, Released, Renewal, Resize, Resized, SHOWN, Store, Survives, TtlScope,
+    WaitsFor,
 };
 use crate::sys::{BoxFuture, Sys};
 use crate::{Name, Result};
@@ -339,6 +341,16 @@ impl Store for RedisStore {
                 }),
                 _ => Err(odd("the eviction", &value)),
             }
+        })
+    }
+
+    fn resize<'a>(&'a self, name: &'a Name, change: &'a Resize) -> BoxFuture<'a, Result<Resized>> {
+        Box::pin(async move {
+            self.capabilities.check_resize(name, change)?;
+            let mut call = self.about(std::iter::once(name), 1);
+            call.number(change.from).number(change.to).number(change.version);
+            let value = self.call(&self.requests, &self.scripts.resize, &call, false).await?;
+            resized(&value).ok_or_else(|| odd("the change", &value))
         })
     }
 

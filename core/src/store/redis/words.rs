@@ -7,7 +7,8 @@ use super::resp::Value;
 use super::script::Call;
 use super::session::refused;
 use crate::store::{
-    Answer, Ask, Hold, HolderView, Holding, Kind, LockView, Released, Renewal, WaiterView, Wanting,
+    Answer, Ask, Hold, HolderView, Holding, Kind, LockView, Released, Renewal, Resized, WaiterView,
+    Wanting,
 };
 use crate::sys::Token;
 use crate::{Error, ErrorKind, LostReason, Name, Owner, Profile, Result};
@@ -106,6 +107,23 @@ pub(super) fn view(name: &Name, value: &Value) -> Option<LockView> {
         queue: queue.collect::<Option<_>>()?,
         waiting: u64::try_from(waiting.int()?).ok()?,
     })
+}
+
+/// The answer to a change of a semaphore's permits.
+pub(super) fn resized(value: &Value) -> Option<Resized> {
+    match value.list()? {
+        [Value::Int(1), version] => {
+            Some(Resized::Changed { version: u64::try_from(version.int()?).ok()? })
+        }
+        [Value::Int(0), used, version] => {
+            let used = match used.text()? {
+                b"" => None,
+                tag => Some(kind_of(tag)?),
+            };
+            Some(Resized::Unchanged { used, version: u64::try_from(version.int()?).ok()? })
+        }
+        _ => None,
+    }
 }
 
 /// The attempt and the lock that a note of lua/wants.lua names.

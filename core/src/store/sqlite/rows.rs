@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use crate::lock::{Book, Head, Rows, Sum, Tenure, Tomb, Waiter};
+use crate::lock::{Book, Capacity, Head, Rows, Sum, Tenure, Tomb, Waiter};
 use crate::store::{Kind, SHOWN, Wanting};
 use crate::sys::{BootTime, Token};
 use crate::{Error, Name, Owner, Profile};
@@ -363,6 +363,48 @@ impl Rows for SqlRows<'_> {
         Ok(last.unwrap_or_default().unsigned_abs() + 1)
     }
 
+    fn capacity(&mut self, now: BootTime) -> Result<Option<Capacity>> {
+        let mut statement = self.connection.prepare_cached(
+            "SELECT value, version, until FROM cell WHERE name = ?1 AND until > ?2",
+        )?;
+        let found = statement.query_row(params![capacity_key(self.name), stamp(now)], |row| {
+            let numbers = row.get::<_, String>(0)?;
+            let mut numbers = numbers.split(' ').map(|number| number.parse().unwrap_or_default());
+            Ok(Capacity {
+                permits: numbers.next().unwrap_or_default(),
+                formers: numbers.collect(),
+                version: row.get::<_, i64>(1)?.unsigned_abs(),
+                until: time(row.get(2)?),
+            })
+        });
+        Ok(found.optional()?)
+    }
+
+    fn set_capacity(&mut self, capacity: &Capacity, now: BootTime) -> Result<()> {
+        self.connection
+            .prepare_cached("DELETE FROM cell WHERE until <= ?1")?
+            .execute([stamp(now)])?;
+        let numbers = std::iter::once(&capacity.permits).chain(&capacity.formers);
+        let numbers: Vec<String> = numbers.map(u32::to_string).collect();
+        let (version, until) = (capacity.version as i64, stamp(capacity.until));
+        self.connection
+            .prepare_cached("INSERT OR REPLACE INTO cell VALUES (?1, ?2, ?3, ?4)")?
+            .execute(params![capacity_key(self.name), version, until, numbers.join(" ")])?;
+        Ok(())
+    }
+
+    fn recount(&mut self, from: u32, to: u32) -> Result<()> {
+        let change = params![self.key(), from, to];
+        for statement in [
+            "UPDATE tenure SET capacity = ?3 WHERE name = ?1 AND kind = 2 AND capacity = ?2",
+            "DELETE FROM waiting WHERE name = ?1 AND kind = 2 AND capacity = ?2 AND count > ?3",
+            "UPDATE waiting SET capacity = ?3 WHERE name = ?1 AND kind = 2 AND capacity = ?2",
+        ] {
+            self.connection.prepare_cached(statement)?.execute(change)?;
+        }
+        Ok(())
+    }
+
     fn tomb(&mut self, token: &Token, now: BootTime) -> Result<Option<Tomb>> {
         let mut statement = self
             .connection
@@ -457,6 +499,12 @@ fn kind_columns(kind: Kind) -> (i64, u32, u32) {
         Kind::Shared => (1, 0, 0),
         Kind::Permits { count, capacity } => (2, count, capacity),
     }
+}
+
+/// Where a changed number of permits is kept: among the cells, whose ends are swept and which a reboot
+/// empties, under a key that is no name's, for it is not UTF-8.
+fn capacity_key(name: &Name) -> Vec<u8> {
+    [&[0xFF], name.as_str().as_bytes()].concat()
 }
 
 fn rank(priority: i32) -> i64 {

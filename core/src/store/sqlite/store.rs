@@ -14,8 +14,8 @@ use super::worker::Worker;
 use crate::lock::{self, Book, Event, HandOff};
 use crate::store::{
     Answer, Ask, Cancel, Capabilities, Cells, Evict, Evicted, FenceSource, Grant, Hold, How, Kind,
-    Kinds, LockView, Pushed, Query, Released, Renewal, SHOWN, Store, Survives, TtlScope, WaitsFor,
-    Wanting,
+    Kinds, LockView, Pushed, Query, Released, Renewal, Resize, Resized, SHOWN, Store, Survives,
+    TtlScope, WaitsFor, Wanting,
 };
 use crate::sys::{BoxFuture, Sys};
 use crate::{Error, ErrorKind, LostReason, Name, Owner, Result};
@@ -247,6 +247,17 @@ impl Store for SqliteStore {
         Box::pin(self.step(move |book, at, hand_offs| {
             lock::evict(&mut book.rows(&name), &why, at, hand_offs)
         }))
+    }
+
+    fn resize<'a>(&'a self, name: &'a Name, change: &'a Resize) -> BoxFuture<'a, Result<Resized>> {
+        Box::pin(async move {
+            self.capabilities.check_resize(name, change)?;
+            let (name, change) = (name.clone(), *change);
+            self.step(move |book, at, hand_offs| {
+                lock::resize(&mut book.rows(&name), &change, at, hand_offs)
+            })
+            .await
+        })
     }
 
     fn waits_for(&self) -> Option<&dyn WaitsFor> {

@@ -12,6 +12,7 @@ mod permits;
 mod push;
 mod queue;
 mod renew;
+mod resize;
 mod scale;
 mod shared;
 mod view;
@@ -22,7 +23,7 @@ use super::Case;
 /// Every case, in a fixed order.
 #[must_use]
 pub fn all() -> Vec<&'static Case> {
-    let lists: [&'static [Case]; 16] = [
+    let lists: [&'static [Case]; 17] = [
         grant::CASES,
         queue::CASES,
         cancel::CASES,
@@ -37,6 +38,7 @@ pub fn all() -> Vec<&'static Case> {
         scale::CASES,
         shared::CASES,
         permits::CASES,
+        resize::CASES,
         wants::CASES,
         cell::CASES,
     ];

@@ -5,7 +5,11 @@
 -- t<token> "fence grace claimed profile", and in u the permits of all of them. L then holds MARK, until
 -- the last of them ends. What a waiter or holder is stands before its profile, its tag: "s " a reader,
 -- "2/10 " two of ten permits, nothing: alone, which is "x" here. "f" is another library.
+--
+-- A changed number of permits is xr"permits version former,former,…" in Q at CHANGED + until when it is
+-- remembered: as core/src/lock/capacity.rs has it. The bands of Q's scores are far from each other.
 local SEVERAL = 2251799813685248
+local CHANGED, FOLLOWED, FORMERS = 1125899906842624, 86400000, 8
 local made
 
 local function make()
@@ -35,6 +39,40 @@ local function make()
   local function room(s, tag)
     local count, capacity = permits(tag)
     return tonumber(call('HGET', s.H, 'u') or 0) + count <= capacity
+  end
+
+  -- What the number of permits was changed to.
+  local function capacity(s)
+    local found = s.q and call('ZRANGEBYSCORE', s.Q, CHANGED + now + 1, SEVERAL - 1, 'WITHSCORES')
+    if not found or not found[1] then return nil end
+    local count, version, formers = string.match(found[1], '^xr(%d+) (%d+) (.*)$')
+    return {
+      permits = tonumber(count), version = tonumber(version), formers = formers,
+      till = found[2] - CHANGED,
+    }
+  end
+
+  local function remember(s, known)
+    call('ZREMRANGEBYSCORE', s.Q, CHANGED, SEVERAL - 1)
+    local word = string.format('xr%.0f %.0f ', known.permits, known.version) .. known.formers
+    call('ZADD', s.Q, CHANGED + now + FOLLOWED, word)
+    s.q, s.kinds, s.changed = true, true, true
+    keep(s, FOLLOWED, now + call('PTTL', s.Q))
+  end
+
+  -- What an ask, "grace claimed profile", means; and what the name is where that is not what it asks for.
+  local function follow(s, m)
+    local head, count, wanted, profile = string.match(m, '^(%S+ %S+ )(%d+)/(%d+)( .*)$')
+    local known = count and capacity(s)
+    if not known then return m end
+    local refused = '0/' .. string.format('%.0f', known.permits)
+    if string.find(',' .. known.formers .. ',', ',' .. wanted .. ',', 1, true) then
+      if known.till < now + FOLLOWED / 2 then remember(s, known) end
+      wanted = sub(refused, 3)
+      m = head .. count .. '/' .. wanted .. profile
+    end
+    if tonumber(wanted) == known.permits and tonumber(count) <= known.permits then return m end
+    return m, refused
   end
 
   -- The live tenure of `token` among several.
@@ -321,6 +359,8 @@ local function make()
   end
 
   local function ask(s, token, span, m, wait, taken)
+    local refused
+    m, refused = follow(s, m)
     local grace, profile = string.match(m, '^(%S+) %S+ (.*)$')
     grace = tonumber(grace)
     local tag, holder = tag_of(profile), live(s)
@@ -348,6 +388,7 @@ local function make()
       return misfit(waits)
     end
     if holder and holder ~= 'f' and not fits(holder, tag) then return misfit(holder) end
+    if refused then return misfit(refused) end
     if admits(s, turn, token, tag) then
       leave(s, token)
       local fence = tag == 's' and epoch(s) or next_fence(s, count)
@@ -380,6 +421,8 @@ local function make()
   function k.acquire(...) return finish(..., ask(...)) end
 
   local function available(s, token, m)
+    local refused
+    m, refused = follow(s, m)
     local tag = tag_of(string.match(m, '^%S+ %S+ (.*)$'))
     local turn = pass(s, live(s))
     if tomb(s, token) then return { 5 } end
@@ -398,6 +441,7 @@ local function make()
     end
     if turn.head == token and turn.tag ~= tag then return misfit(turn.tag) end
     if holder and not fits(holder, tag) then return misfit(holder) end
+    if refused then return misfit(refused) end
     if admits(s, turn, token, tag) then return nil end
     if not holder then return { 3, -2, '' } end
     return { 3, busy(s, holder) }
@@ -470,6 +514,58 @@ local function make()
   end
 
   function k.evict(...) return finish(..., evict(...)) end
+
+  -- Has those that are of `from` permits be of `to`; who waits for more than that loses its place.
+  local function recount(s, from, to)
+    local function of(known, at)
+      local count, capacity = string.match(known or '', '^(%d+)/(%d+) ', at)
+      return count and tonumber(capacity) == from and tonumber(count), capacity
+    end
+    local function change(field, known)
+      local _, at = string.find(known or '', '^%S+ %S+ %S+ ')
+      local count, capacity = of(known, (at or 0) + 1)
+      if not count then return true end
+      local begin = at + #string.format('%.0f', count) + 1
+      local changed = sub(known, 1, begin) .. string.format('%.0f', to)
+      call('HSET', s.H, field, changed .. sub(known, begin + #capacity + 1))
+      return count <= to
+    end
+    for _, entry in ipairs(call('ZRANGEBYSCORE', s.Q, SEVERAL, '+inf')) do
+      local field = 't' .. sub(entry, 3)
+      change(field, call('HGET', s.H, field))
+    end
+    for _, entry in ipairs(call('ZRANGEBYSCORE', s.Q, 0, 0)) do
+      local field = 'w' .. sub(entry, 27)
+      if not change(field, call('HGET', s.H, field)) then strike(s, entry) end
+    end
+    if s.one then s.one = one(s) end
+  end
+
+  function k.resize(s, from, to, version)
+    local holder, known = pass(s, live(s)).holder, capacity(s)
+    local used, last = holder == 'f' and 'x' or holder or '', known and known.version or 0
+    if known and (used == '' or permits(used)) then
+      used = '0/' .. string.format('%.0f', known.permits)
+    end
+    local wanted = '0/' .. string.format('%.0f', from)
+    if version ~= last or used ~= '' and not fits(used, wanted) then
+      return finish(s, { 0, used, last })
+    end
+    last = next_fence(s)
+    s.f, s.changed = last, true
+    local formers = {}
+    for former in string.gmatch(known and known.formers or '', '%d+') do
+      former = tonumber(former)
+      if former ~= from and former ~= to then formers[#formers + 1] = former end
+    end
+    formers[#formers + 1] = from
+    if #formers > FORMERS then table.remove(formers, 1) end
+    for index, former in ipairs(formers) do formers[index] = string.format('%.0f', former) end
+    recount(s, from, to)
+    remember(s, { permits = to, version = last, formers = table.concat(formers, ',') })
+    pass(s, s.one and s.one.tag or holder)
+    return finish(s, { 1, last })
+  end
 
   -- The tenures of several, at most `limit`, and how many there are.
   function k.all(s, limit)
