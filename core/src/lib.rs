@@ -49,7 +49,7 @@ pub use observe::AuditFile;
 pub use observe::{AuditAction, AuditEvent, AuditOutcome, AuditSink};
 pub use options::{LockOptions, Order, Patience};
 pub use owner::{Owner, Profile};
-pub use recipes::{AdaptiveTtl, Choice};
+pub use recipes::{AdaptiveTtl, Batcher, Choice};
 #[cfg(feature = "native")]
 pub use runtime::block_on;
 pub use url::StoreUrl;

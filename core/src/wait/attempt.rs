@@ -26,6 +26,7 @@ const AGAIN: Duration = Duration::from_millis(50);
 const AT_ONCE: Duration = Duration::from_secs(1);
 
 /// What is asked for.
+#[derive(Clone)]
 pub(crate) struct Request {
     pub(crate) name: Name,
     pub(crate) kind: Kind,

@@ -9,7 +9,7 @@ use std::time::Duration;
 use leasehold::store::redis::{Keys, RedisStore, TcpDial};
 use leasehold::store::{Answer, Ask, Cancel, Hold, How, Kind, Released, Store, Wait};
 use leasehold::sys::{BootTime, Sys, Token};
-use leasehold::{Name, Release, Result, StoreUrl, block_on};
+use leasehold::{Batcher, Lease, Name, Release, Result, StoreUrl, block_on};
 use leasehold_testkit::{Process, program};
 
 use super::scene::{LONG, Scene, Test, now, report, test};
@@ -21,6 +21,7 @@ pub(super) const TESTS: &[Test] = &[
     test("that_ask_at_once_travel_together", travel_together),
     test("that_travel_together_fail_apart", fail_apart),
     test("of_locks_taken_at_once", a_thousand_locks),
+    test("of_callers_collected_by_a_batcher", collected),
 ];
 
 const WAITERS: usize = 1000;
@@ -85,6 +86,35 @@ fn a_thousand_locks(scene: &Scene<'_>) {
     assert!(block_on(all().try_acquire()).expect("an answer").is_none());
     assert!(block_on(scene.client.lock("many0").try_acquire()).expect("an answer").is_some());
     block_on(one.release());
+}
+
+/// A thousand callers with a lock each, collected: in how many requests.
+fn collected(scene: &Scene<'_>) {
+    scene.warm();
+    let batcher = Batcher::new(&scene.client, WAITERS, LONG).expect("a batcher");
+    let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+    scene.server.reset_stats();
+    let leases: Vec<Lease> = runtime.block_on(async {
+        let take = |number| {
+            let lock = scene.client.lock(format!("collected{number}")).ttl(LONG);
+            let batcher = batcher.clone();
+            tokio::spawn(async move { batcher.acquire(lock).await })
+        };
+        let tasks: Vec<_> = (0..WAITERS).map(take).collect();
+        let mut leases = Vec::new();
+        for task in tasks {
+            leases.push(task.await.expect("it did not panic").expect("free"));
+        }
+        leases
+    });
+    let (calls, usec) = scene.server.commandstats()["evalsha"];
+    report(&format!("{WAITERS} callers in {calls} script calls of {usec} µs in all"));
+    // All in one request of the client's, cut so that the server serves others in between.
+    assert_eq!(calls, WAITERS as u64 / 100);
+    assert!(leases.iter().all(Lease::is_held));
+    for lease in &leases {
+        assert_eq!(block_on(lease.release()), Release::Released);
+    }
 }
 
 /// Takes that many locks at once and gives back those that it got.
