@@ -59,11 +59,11 @@ fn with_user(setup: RedisSetup) -> RedisSetup {
 
 fn is_its_flavour(server: &RedisServer) {
     let info = server.admin(&["INFO", "server"]).text();
-    let valkey = info.lines().any(|line| line.starts_with("valkey_version:8."));
+    let valkey = info.lines().any(|line| line.starts_with("valkey_version:"));
     let redis = info.lines().any(|line| line.starts_with("redis_version:")) && !valkey;
     let wanted = match server.flavour() {
-        Flavour::Redis => (true, false),
-        Flavour::Valkey => (false, true),
+        Flavour::Redis | Flavour::Redis8 => (true, false),
+        Flavour::Valkey | Flavour::Valkey9 => (false, true),
     };
     assert_eq!((redis, valkey), wanted, "{info}");
 }

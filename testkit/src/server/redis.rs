@@ -162,7 +162,7 @@ impl RedisServer {
     /// Its command-line client, without arguments.
     #[must_use]
     pub fn cli(&self) -> Command {
-        Command::new(self.programs.join(format!("{}-cli", self.setup.flavour.name())))
+        Command::new(self.programs.join(format!("{}-cli", self.setup.flavour.program())))
     }
 
     /// Asks it as an administrator, over a connection of our own that is kept.
@@ -276,7 +276,8 @@ impl RedisServer {
         let file = self.folder.path().join("server.conf");
         let content = self.setup.file(self.folder.path(), self.port, self.tls_port);
         std::fs::write(&file, content).expect("a file in the server's folder");
-        let mut command = Command::new(self.programs.join(format!("{name}-server")));
+        let mut command =
+            Command::new(self.programs.join(format!("{}-server", self.setup.flavour.program())));
         command.arg(&file).current_dir(self.folder.path());
         let daemon = Daemon::start(command).map_err(|error| format!("{name}: {error}"))?;
         daemon.wait_for("Ready to accept connections")?;

@@ -3,17 +3,21 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
-/// Which of the two: they share the protocol, and differ in versions, licence and details.
+/// Which server: they share the protocol, and differ in versions, licence and details.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Flavour {
     /// Redis.
     Redis,
     /// Valkey.
     Valkey,
+    /// A Redis that compares before it deletes: 8.4 or newer.
+    Redis8,
+    /// A Valkey that does: 9 or newer.
+    Valkey9,
 }
 
 impl Flavour {
-    /// Both.
+    /// The two as most have them.
     pub const ALL: [Self; 2] = [Self::Redis, Self::Valkey];
 
     /// As `REQUIRE`, scripts/servers and its programs call it.
@@ -22,6 +26,16 @@ impl Flavour {
         match self {
             Self::Redis => "redis",
             Self::Valkey => "valkey",
+            Self::Redis8 => "redis8",
+            Self::Valkey9 => "valkey9",
+        }
+    }
+
+    /// How its programs' names begin.
+    pub(super) fn program(self) -> &'static str {
+        match self {
+            Self::Redis | Self::Redis8 => "redis",
+            Self::Valkey | Self::Valkey9 => "valkey",
         }
     }
 }
