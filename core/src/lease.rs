@@ -204,7 +204,8 @@ impl Lease {
     /// It stays this tenure's own for ever; there is no way to fetch another's.
     ///
     /// Of a lease that only reads this is its [`epoch`](Self::epoch), of permits a number that no
-    /// other tenure has: neither is to be written with.
+    /// other tenure has: neither is to be written with. 0 where the store has no fences (Redis with
+    /// `lua=no`): nothing can be guarded with it.
     #[must_use]
     pub fn fence(&self) -> u64 {
         self.fence.load(Ordering::Acquire)

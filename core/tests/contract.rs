@@ -1,5 +1,5 @@
 //! The store contract on the embedded stores, on Redis (also a simulated one) and on Valkey: one
-//! test per store and case.
+//! test per store and case. A server without scripts (`lua=no`) has the cases of what it declares.
 //!
 //! `sqlite-real` runs the cases that need no time to pass on the machine's own clock and threads:
 //! what the virtual clock could hide.
@@ -9,13 +9,14 @@ use std::path::Path;
 
 use leasehold::store::redis::Dialect;
 use leasehold_testkit::contract::{
-    Make, MemoryRig, RedisRig, Rig, SimRedisRig, SqliteRig, Way, all, passed, trials,
+    Make, MemoryRig, RedisRig, Rig, SimRedisRig, SqliteRig, Way, all, of_a_bare_lock, passed,
+    trials,
 };
 use leasehold_testkit::server::Flavour;
 use libtest_mimic::Arguments;
 
 fn main() {
-    let cases = all();
+    let (cases, bare) = (all(), of_a_bare_lock());
     let instant: Vec<_> = cases.iter().copied().filter(|case| !case.waits).collect();
     let memory: Make = || Ok(Box::new(MemoryRig::new(1)));
     let sqlite: Make = || SqliteRig::new(1).map(|rig| Box::new(rig) as _);
@@ -33,6 +34,13 @@ fn main() {
     let redisson: Make = || dialect(Way::Dialect(Dialect::Redisson));
     let dual_signal: Make = || dialect(Way::Dual(Dialect::PythonRedisLock));
     let dual_redisson: Make = || dialect(Way::Dual(Dialect::Redisson));
+    let no_lua: Make = || Ok(Box::new(SimRedisRig::without_lua(1)));
+    let redis8: Make = || RedisRig::new(Flavour::Redis8, Way::NoLua).map(|rig| Box::new(rig) as _);
+    let valkey9: Make =
+        || RedisRig::new(Flavour::Valkey9, Way::NoLua).map(|rig| Box::new(rig) as _);
+    for (store, make) in [("nolua-simulated", no_lua), ("redis8", redis8), ("valkey9", valkey9)] {
+        all.extend(trials(store, make, &bare));
+    }
     for (store, make) in [
         ("redis", redis),
         ("valkey", valkey),

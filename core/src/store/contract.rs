@@ -121,6 +121,11 @@ pub struct Capabilities {
     pub fence: FenceSource,
     /// Grants are pushed; without it a waiter finds its grant at the next heartbeat.
     pub push: bool,
+    /// Who waits is served by arrival and by hand-off; without it whoever looks first has the lock.
+    pub queue: bool,
+    /// An attempt that was given up is refused when a request of it comes late; without it such a request
+    /// may hold the lock for nobody, for a ttl.
+    pub tombstones: bool,
     /// Several names in one atomic step.
     pub atomic_multi: bool,
     /// The store's expiry clock is this machine's boot clock.

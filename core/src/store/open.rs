@@ -26,6 +26,9 @@ pub(crate) fn open(url: &StoreUrl, sys: &Sys) -> Result<Arc<dyn Store>> {
         #[cfg(feature = "redis")]
         StoreUrl::Redis(url) => {
             let dial = Arc::new(super::redis::TcpDial::new(url.clone()));
+            if !url.lua {
+                return Ok(Arc::new(super::redis::NoLuaStore::new(dial, sys, url.settings())));
+            }
             Arc::new(super::redis::RedisStore::new(dial, sys, url.settings()))
         }
         #[cfg(not(feature = "redis"))]

@@ -17,6 +17,7 @@ mod histories;
 mod holding;
 mod late;
 mod memory;
+mod nolua;
 mod parties;
 mod pushes;
 mod restart;
@@ -33,6 +34,7 @@ use scene::{Scene, Test};
 
 const REDIS: &[Flavour] = &[Flavour::Redis];
 const BOTH: &[Flavour] = &Flavour::ALL;
+const LATER: &[Flavour] = &[Flavour::Redis8, Flavour::Valkey9];
 
 const PARTS: &[(&str, &[Test], &[Flavour])] = &[
     ("holding", holding::TESTS, REDIS),
@@ -50,6 +52,8 @@ const PARTS: &[(&str, &[Test], &[Flavour])] = &[
     ("histories", histories::TESTS, BOTH),
     ("secrets", secrets::TESTS, REDIS),
     ("rights", rights::TESTS, BOTH),
+    ("nolua", nolua::TESTS, LATER),
+    ("nolua", nolua::REFUSED, BOTH),
 ];
 
 fn main() {

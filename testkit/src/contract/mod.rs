@@ -12,7 +12,7 @@ mod scene;
 mod trials;
 
 pub use case::Case;
-pub use cases::all;
+pub use cases::{all, of_a_bare_lock};
 pub use inbox::Inbox;
 pub use rig::{Rig, Seat};
 pub use rigs::{MINIMAL_ACL, MemoryRig, RedisRig, SimRedisRig, SqliteRig, Way, dialect_acl};

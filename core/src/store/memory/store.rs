@@ -53,6 +53,8 @@ impl MemoryStore {
             ttl: TtlScope::Lock,
             fence: FenceSource::Clock,
             push: true,
+            queue: true,
+            tombstones: true,
             atomic_multi: true,
             local_clock: true,
             survives: Survives { holder_crash: true, store_restart: false, clock_step: true },

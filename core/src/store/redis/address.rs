@@ -1,5 +1,6 @@
 //! The URL of a Redis server: `redis://[user:password@]host[:port][/database]`, `rediss` for TLS, and
-//! `?prefix=…&dialect=…&dual=…` for whose keys and layout the locks have.
+//! `?prefix=…&dialect=…&dual=…` for whose keys and layout the locks have, `?lua=no` for a server that runs
+//! no scripts.
 
 use std::fmt;
 
@@ -32,6 +33,8 @@ pub struct RedisUrl {
     pub dialect: Dialect,
     /// Whose locks are held together with them: `?dual=`.
     pub dual: Option<Dialect>,
+    /// Whether scripts may run in the server: `?lua=no`.
+    pub lua: bool,
     /// A PEM file with the authorities to trust instead of the system's: `?ca=`.
     pub ca: Option<String>,
 }
@@ -75,6 +78,7 @@ impl RedisUrl {
             prefix: String::new(),
             dialect: Dialect::Plain,
             dual: None,
+            lua: true,
             ca: None,
         };
         if url.fragment().is_some() {
@@ -88,14 +92,21 @@ impl RedisUrl {
                 }
                 "dialect" => this.dialect = Dialect::named(&value)?,
                 "dual" => this.dual = Some(Dialect::named(&value)?),
+                "lua" => {
+                    this.lua = match &*value {
+                        "yes" => true,
+                        "no" => false,
+                        _ => return Err(Error::invalid("lua in the Redis URL: yes or no")),
+                    }
+                }
                 "ca" if this.tls && !value.is_empty() => this.ca = Some(value.into_owned()),
                 "ca" => {
                     return Err(Error::invalid("ca in the Redis URL: a file, and only for rediss"));
                 }
                 _ => {
                     return Err(Error::invalid(format!(
-                        "unknown parameter {} in the Redis URL: there are prefix, dialect, dual \
-                         and ca",
+                        "unknown parameter {} in the Redis URL: there are prefix, dialect, dual, \
+                         lua and ca",
                         shown(&redacted(&key))
                     )));
                 }
@@ -103,6 +114,11 @@ impl RedisUrl {
         }
         if let Some(second) = this.dual {
             this.dialect.check_second(&this.prefix, second)?;
+        }
+        if !this.lua && (this.dialect != Dialect::Plain || this.dual.is_some()) {
+            return Err(Error::invalid(
+                "the Redis URL has lua=no, and a dialect or dual, which needs scripts",
+            ));
         }
         Ok(this)
     }
@@ -117,6 +133,7 @@ impl RedisUrl {
             prefix: self.prefix.clone(),
             dialect: self.dialect,
             dual: self.dual,
+            lua: self.lua,
             shown: self.to_string(),
             clock: None,
         }
@@ -159,6 +176,9 @@ impl fmt::Display for RedisUrl {
         if let Some(second) = self.dual {
             query.append_pair("dual", second.name());
         }
+        if !self.lua {
+            query.append_pair("lua", "no");
+        }
         if let Some(ca) = &self.ca {
             query.append_pair("ca", ca);
         }
@@ -196,12 +216,17 @@ mod tests {
             prefix: "a b:".to_owned(),
             dialect: Dialect::Plain,
             dual: None,
+            lua: true,
             ca: Some("/etc/ca.pem".to_owned()),
         };
         assert_eq!(url, expected);
         assert_eq!(url.to_string(), "rediss://***@[::1]:7000/3?prefix=a+b%3A&ca=%2Fetc%2Fca.pem");
         let plain = read("redis://localhost").unwrap();
         assert_eq!((plain.port, plain.database, plain.password), (6379, 0, None));
+        let (without, with) =
+            (read("redis://h:1?lua=no").unwrap(), read("redis://h?lua=yes").unwrap());
+        assert_eq!((without.lua, with.lua, plain.lua), (false, true, true));
+        assert_eq!(without.to_string(), "redis://h:1?lua=no");
         assert_eq!(read("redis://:pw@h").unwrap().password.as_deref(), Some("pw"));
     }
 
@@ -247,6 +272,9 @@ mod tests {
             ("redis://h?dialect=redison", "plain, python-redis-lock, pottery, redis-semaphore"),
             ("redis://h?dual=", "unknown dialect"),
             ("redis://h?ca=/x", "rediss"),
+            ("redis://h?lua=off", "yes or no"),
+            ("redis://h?lua=no&dialect=pottery", "needs scripts"),
+            ("redis://h?prefix=x&dual=pottery&lua=no", "needs scripts"),
             ("redis://h#x", "'#'"),
             ("redis://user@h", "without a password"),
             ("redis://:%FF@h", "password"),

@@ -9,6 +9,7 @@ mod dialect;
 mod gather;
 mod keys;
 mod link;
+mod nolua;
 mod pushes;
 mod resp;
 mod script;
@@ -23,6 +24,7 @@ pub use address::RedisUrl;
 pub use dialect::Dialect;
 pub use keys::Keys;
 pub use link::{Dial, Link, Purpose};
+pub use nolua::NoLuaStore;
 pub use store::{RedisStore, Settings};
 #[cfg(feature = "redis")]
 pub use tcp::TcpDial;

@@ -47,6 +47,9 @@ pub struct Settings {
     pub dialect: Dialect,
     /// Whose locks of the same names are held together with them, for a migration. Default none.
     pub dual: Option<Dialect>,
+    /// Whether scripts may run in the server. Default true; without them there is
+    /// [`NoLuaStore`](super::NoLuaStore).
+    pub lua: bool,
     /// The server in messages; holds no secret.
     pub shown: String,
     /// The expression that gives the scripts the time, for tests only. Default: the server's clock.
@@ -63,6 +66,7 @@ impl Default for Settings {
             prefix: String::new(),
             dialect: Dialect::Plain,
             dual: None,
+            lua: true,
             shown: "the Redis server".to_owned(),
             clock: None,
         }
@@ -124,6 +128,8 @@ impl RedisStore {
             ttl: TtlScope::Lock,
             fence: FenceSource::Clock,
             push: true,
+            queue: true,
+            tombstones: true,
             atomic_multi: true,
             local_clock: false,
             survives: Survives { holder_crash: true, store_restart: false, clock_step: false },

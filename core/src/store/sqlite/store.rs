@@ -46,6 +46,8 @@ impl SqliteStore {
             ttl: TtlScope::Lock,
             fence: FenceSource::Clock,
             push: true,
+            queue: true,
+            tombstones: true,
             atomic_multi: true,
             local_clock: true,
             survives: Survives { holder_crash: true, store_restart: true, clock_step: true },

@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use leasehold::ErrorKind;
-use leasehold::store::{Answer, Ask, How, Kind, Renewal, TtlScope};
+use leasehold::store::{Answer, Ask, Cancel, FenceSource, How, Kind, Released, Renewal, TtlScope};
 
 use crate::contract::case::cases;
-use crate::contract::{Case, GRACE, Scene, Seat, TTL};
+use crate::contract::{Case, GRACE, HEARTBEAT, Scene, Seat, TTL};
 
 pub(super) const CASES: &[Case] = cases![
     now:
@@ -19,6 +19,7 @@ pub(super) const CASES: &[Case] = cases![
         one_client_excludes_itself,
         one_attempt_may_hold_two_locks,
         one_attempt_may_wait_for_two_locks,
+        without_a_queue_a_waiter_looks_again,
         an_undeclared_kind_is_refused,
         the_store_answers_a_ping;
     later:
@@ -32,7 +33,8 @@ fn a_free_lock_is_granted(scene: &mut Scene<'_>) {
     let ask = scene.ask("free");
     match scene.acquire(&ask) {
         Answer::Granted { fence, stored_for } => {
-            assert!(fence > 0, "a fence is a positive number");
+            let fenced = scene.capabilities().fence != FenceSource::None;
+            assert_eq!(fence > 0, fenced, "a fence is a positive number, and 0 is none");
             assert!(stored_for >= TTL, "stored for {stored_for:?}, less than the holder is told");
         }
         other => panic!("a free lock should be granted, not {other:?}"),
@@ -94,6 +96,30 @@ fn one_attempt_may_hold_two_locks(scene: &mut Scene<'_>) {
     scene.grant(&right);
     scene.release(&right);
     assert_eq!(scene.holder("one"), Some(fence), "a release is of one lock");
+}
+
+/// Where there is no queue: who looks first has the lock, and a waiter is told when to look.
+fn without_a_queue_a_waiter_looks_again(scene: &mut Scene<'_>) {
+    if scene.capabilities().queue {
+        return;
+    }
+    let (holder, waiter) = (scene.ask("looks"), scene.waiter("looks"));
+    let newcomer = scene.ask("looks");
+    scene.grant(&holder);
+    for _ in 0..10 {
+        let Answer::Queued { first, look_again_in, holder } = scene.acquire(&waiter) else {
+            panic!("it waits");
+        };
+        assert!(!first && look_again_in <= HEARTBEAT && holder.is_some(), "{look_again_in:?}");
+        assert!(look_again_in > Duration::ZERO, "it would ask without end");
+    }
+    assert_eq!(scene.view("looks").waiting, 0);
+    scene.release(&holder);
+    scene.grant_from(Seat::Second, &newcomer);
+    assert!(matches!(scene.acquire(&waiter), Answer::Queued { .. }));
+    scene.release_from(Seat::Second, &newcomer, Cancel::No);
+    scene.grant(&waiter);
+    assert_eq!(scene.release(&waiter), Released::Released);
 }
 
 fn one_attempt_may_wait_for_two_locks(scene: &mut Scene<'_>) {

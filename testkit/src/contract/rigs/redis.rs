@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use leasehold::StoreUrl;
-use leasehold::store::redis::{Dialect, RedisStore, TcpDial};
+use leasehold::store::redis::{Dialect, NoLuaStore, RedisStore, TcpDial};
 use leasehold::store::{Pushed, Store};
 
 use crate::contract::{Inbox, Rig, Seat};
@@ -39,6 +39,9 @@ pub const MINIMAL_ACL: &str = "~* resetchannels &leasehold:* -@all +select +ping
      +exists +hget +hmget +hset +hdel +hincrby +zadd +zrem +zcard +zrange +zrangebyscore +zcount +zscore \
      +zremrangebyscore";
 
+/// The same for a program with `lua=no`, but for how the server deletes.
+const NO_LUA_ACL: &str = "~* resetchannels -@all +select +ping +set +pttl +del";
+
 /// How the server is reached.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Way {
@@ -46,6 +49,8 @@ pub enum Way {
     Plain,
     /// As a user with the fewest rights.
     MinimalAcl,
+    /// Without scripts, as a user with the fewest rights for that.
+    NoLua,
     /// Over TLS, with a password.
     Tls,
     /// In the layout of this dialect, as a user with the fewest rights for it.
@@ -69,6 +74,7 @@ impl Way {
     fn query(self) -> String {
         match self {
             Self::Plain | Self::MinimalAcl | Self::Tls => String::new(),
+            Self::NoLua => "?lua=no".to_owned(),
             Self::Dialect(dialect) => format!("?dialect={dialect}"),
             Self::Dual(second) => format!("?prefix={NEW}&dual={second}"),
         }
@@ -102,7 +108,7 @@ pub struct RedisRig {
 }
 
 struct Client {
-    store: Option<RedisStore>,
+    store: Option<Box<dyn Store>>,
     inbox: Arc<Inbox>,
 }
 
@@ -118,6 +124,10 @@ fn server(flavour: Flavour, way: Way) -> Result<&'static RedisServer, String> {
         let setup = match way {
             Way::Plain => setup,
             Way::MinimalAcl => setup.user("locks", "canary", MINIMAL_ACL),
+            Way::NoLua => {
+                let delete = if flavour == Flavour::Valkey9 { "+delifeq" } else { "+delex" };
+                setup.user("locks", "canary", &format!("{NO_LUA_ACL} {delete}"))
+            }
             Way::Tls => setup.tls().password("canary"),
             Way::Dialect(dialect) | Way::Dual(dialect) => {
                 setup.user("locks", "canary", &format!("{MINIMAL_ACL}{}", dialect_acl(dialect)))
@@ -140,7 +150,7 @@ impl RedisRig {
         let url = match way {
             Way::Plain => format!("{}/{database}", server.url()),
             Way::MinimalAcl => format!("{}/{database}", server.user_url("locks")),
-            Way::Dialect(_) | Way::Dual(_) => {
+            Way::NoLua | Way::Dialect(_) | Way::Dual(_) => {
                 format!("{}/{database}{}", server.user_url("locks"), way.query())
             }
             Way::Tls => {
@@ -194,7 +204,11 @@ fn open(url: &str) -> Result<[Client; 2], String> {
         let StoreUrl::Redis(url) = url else { return Err("not a Redis URL".to_owned()) };
         let mut settings = url.settings();
         settings.clock = Some(CLOCK);
-        let store = RedisStore::new(Arc::new(TcpDial::new(url)), &sys, settings);
+        let (lua, dial) = (settings.lua, Arc::new(TcpDial::new(url)));
+        let store: Box<dyn Store> = match lua {
+            true => Box::new(RedisStore::new(dial, &sys, settings)),
+            false => Box::new(NoLuaStore::new(dial, &sys, settings)),
+        };
         let inbox = Arc::<Inbox>::default();
         let pushed: Arc<dyn Pushed> = Arc::clone(&inbox) as _;
         store.subscribe(Arc::downgrade(&pushed));
@@ -205,7 +219,7 @@ fn open(url: &str) -> Result<[Client; 2], String> {
 
 impl Rig for RedisRig {
     fn store(&self, seat: Seat) -> &dyn Store {
-        self.clients[seat as usize].store.as_ref().expect("this client was ended")
+        self.clients[seat as usize].store.as_deref().expect("this client was ended")
     }
 
     fn inbox(&self, seat: Seat) -> &Inbox {

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Poll, Waker};
 use std::time::Duration;
 
-use leasehold::store::redis::{Dial, Dialect, Link, Purpose, RedisStore, Settings};
+use leasehold::store::redis::{Dial, Dialect, Link, NoLuaStore, Purpose, RedisStore, Settings};
 use leasehold::store::{Pushed, Store};
 use leasehold::sys::{BoxFuture, Sys};
 
@@ -21,12 +21,19 @@ use crate::sim::redis::{Server, Value, take_request};
 pub struct SimRedisRig {
     world: World,
     wires: Arc<Wires>,
-    dual: Option<Dialect>,
+    how: How,
     clients: [Client; 2],
 }
 
+/// What the clients' URL says.
+#[derive(Clone, Copy)]
+struct How {
+    dual: Option<Dialect>,
+    lua: bool,
+}
+
 struct Client {
-    store: Option<RedisStore>,
+    store: Option<Box<dyn Store>>,
     inbox: Arc<Inbox>,
 }
 
@@ -40,10 +47,20 @@ impl SimRedisRig {
     /// The same, whose clients hold two locks as one, the second in the layout of `dual`.
     #[must_use]
     pub fn with(seed: u64, dual: Option<Dialect>) -> Self {
+        Self::how(seed, How { dual, lua: true })
+    }
+
+    /// The same, whose clients run no scripts.
+    #[must_use]
+    pub fn without_lua(seed: u64) -> Self {
+        Self::how(seed, How { dual: None, lua: false })
+    }
+
+    fn how(seed: u64, how: How) -> Self {
         let world = World::new(seed);
         let wires = Arc::new(Wires { sys: world.sys(), state: Mutex::default() });
-        let clients = [(); 2].map(|()| client(&world, &wires, dual));
-        Self { world, wires, dual, clients }
+        let clients = [(); 2].map(|()| client(&world, &wires, how));
+        Self { world, wires, how, clients }
     }
 
     /// The server's keys of now.
@@ -59,10 +76,15 @@ impl SimRedisRig {
     }
 }
 
-fn client(world: &World, wires: &Arc<Wires>, dual: Option<Dialect>) -> Client {
+fn client(world: &World, wires: &Arc<Wires>, how: How) -> Client {
+    let How { dual, lua } = how;
     let prefix = if dual.is_some() { "new:" } else { "" }.to_owned();
-    let settings = Settings { prefix, dual, ..Settings::default() };
-    let store = RedisStore::new(Arc::new(SimDial(Arc::clone(wires))), &world.sys(), settings);
+    let settings = Settings { prefix, dual, lua, ..Settings::default() };
+    let (dial, sys) = (Arc::new(SimDial(Arc::clone(wires))), world.sys());
+    let store: Box<dyn Store> = match lua {
+        true => Box::new(RedisStore::new(dial, &sys, settings)),
+        false => Box::new(NoLuaStore::new(dial, &sys, settings)),
+    };
     let inbox = Arc::<Inbox>::default();
     let pushed: Arc<dyn Pushed> = Arc::clone(&inbox) as _;
     store.subscribe(Arc::downgrade(&pushed));
@@ -71,7 +93,7 @@ fn client(world: &World, wires: &Arc<Wires>, dual: Option<Dialect>) -> Client {
 
 impl Rig for SimRedisRig {
     fn store(&self, seat: Seat) -> &dyn Store {
-        self.clients[seat as usize].store.as_ref().expect("this client was ended")
+        self.clients[seat as usize].store.as_deref().expect("this client was ended")
     }
 
     fn inbox(&self, seat: Seat) -> &Inbox {
@@ -111,7 +133,7 @@ impl Rig for SimRedisRig {
             client.store = None;
         }
         self.world.settle();
-        self.clients = [(); 2].map(|()| client(&self.world, &self.wires, self.dual));
+        self.clients = [(); 2].map(|()| client(&self.world, &self.wires, self.how));
         true
     }
 

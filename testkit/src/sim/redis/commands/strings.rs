@@ -15,6 +15,8 @@ pub(super) static ALL: &[Command] = &[
     Command { name: "incrby", arity: 3, work: incrby },
     Command { name: "strlen", arity: 2, work: strlen },
     Command { name: "getdel", arity: 2, work: getdel },
+    Command { name: "delifeq", arity: 3, work: delifeq },
+    Command { name: "delex", arity: -2, work: delex },
 ];
 
 fn get(on: &mut Engine, args: &[Vec<u8>]) -> Result<Reply, Reply> {
@@ -28,6 +30,8 @@ struct How {
     xx: bool,
     get: bool,
     keep: bool,
+    /// The value that the key must have.
+    equal: Option<Vec<u8>>,
     /// The unit's factor, whether it counts from now, and the number.
     expiry: Option<(i64, bool, i64)>,
 }
@@ -38,8 +42,11 @@ fn how(args: &[Vec<u8>]) -> Result<How, Reply> {
     let mut expiry: Option<(i64, bool, &Vec<u8>)> = None;
     while let Some(word) = rest.next() {
         match word.to_ascii_uppercase().as_slice() {
-            b"NX" if !how.xx => how.nx = true,
-            b"XX" if !how.nx => how.xx = true,
+            b"NX" if !how.xx && how.equal.is_none() => how.nx = true,
+            b"XX" if !how.nx && how.equal.is_none() => how.xx = true,
+            b"IFEQ" if !how.xx && !how.nx => {
+                how.equal = Some(rest.next().ok_or_else(syntax)?.clone());
+            }
             b"GET" => how.get = true,
             b"KEEPTTL" if expiry.is_none() => how.keep = true,
             unit @ (b"EX" | b"PX" | b"EXAT" | b"PXAT") if expiry.is_none() && !how.keep => {
@@ -72,6 +79,11 @@ fn set(on: &mut Engine, args: &[Vec<u8>]) -> Result<Reply, Reply> {
     let expires_ms = how.expiry.map(|expiry| expires(on, expiry, "set")).transpose()?;
     let old = if how.get { Some(on.db.string(key, now)?.cloned()) } else { None };
     let old = old.map(|old| old.map_or(Reply::Null, Reply::Bulk));
+    if let Some(equal) = &how.equal
+        && on.db.string(key, now)?.as_deref() != Some(equal)
+    {
+        return Ok(old.unwrap_or(Reply::Null));
+    }
     let there = on.db.get(key, now).map(|entry| entry.expires_ms);
     if (how.nx && there.is_some()) || (how.xx && there.is_none()) {
         return Ok(old.unwrap_or(Reply::Null));
@@ -141,4 +153,26 @@ fn getdel(on: &mut Engine, args: &[Vec<u8>]) -> Result<Reply, Reply> {
     let now = on.now_ms();
     on.db.remove(&args[1], now);
     Ok(old)
+}
+
+/// Of Valkey 9 (valkey.io/commands/delifeq).
+fn delifeq(on: &mut Engine, args: &[Vec<u8>]) -> Result<Reply, Reply> {
+    let now = on.now_ms();
+    let equal = on.db.string(&args[1], now)?.as_deref() == Some(&args[2]);
+    if equal {
+        on.db.remove(&args[1], now);
+    }
+    Ok(Reply::Int(i64::from(equal)))
+}
+
+/// Of Redis 8.4 (redis.io/commands/delex), as far as it compares values.
+fn delex(on: &mut Engine, args: &[Vec<u8>]) -> Result<Reply, Reply> {
+    match &args[2..] {
+        [word, _] if word.eq_ignore_ascii_case(b"IFEQ") => {
+            let other = "ERR Key should be of string type if conditions are specified";
+            delifeq(on, &[args[0].clone(), args[1].clone(), args[3].clone()])
+                .map_err(|_| Reply::error(other))
+        }
+        _ => Err(syntax()),
+    }
 }
