@@ -218,6 +218,31 @@ fn an_owner_that_waits_for_itself_is_told_at_once() {
     assert_eq!(error.kind(), ErrorKind::Deadlock);
 }
 
+/// The store keeps a tenure for longer than its holder is told: an owner that has lost its lease waits
+/// for what is left of it, which ends by itself.
+#[test]
+fn what_an_owner_has_lost_is_waited_for() {
+    let stage = Stage::new();
+    let short = lock(&stage.client, "own", 1).ttl(seconds(1)).fixed_term();
+    let lost = stage.world.run(short.acquire()).expect("free");
+    stage.world.advance(seconds(1));
+    assert!(!lost.is_held() && stage.holder("own").is_some());
+    let ended = pass(&stage, seconds(1), &mut [wait(&stage, lock(&stage.client, "own", 1))]);
+    assert!(matches!(&ended[..], [(0, Ok(_))]), "{ended:?}");
+
+    // Also where it is the end of a longer chain.
+    let short = lock(&stage.client, "a", 2).ttl(seconds(1)).fixed_term();
+    let lost = stage.world.run(short.acquire()).expect("free");
+    let b = take(&stage, &stage.other, "b", 3);
+    let waits = wait(&stage, lock(&stage.other, "a", 3));
+    stage.world.advance(seconds(1));
+    assert!(!lost.is_held() && stage.holder("a").is_some());
+    let mut waits = [waits, wait(&stage, lock(&stage.client, "b", 2))];
+    let ended = pass(&stage, seconds(1), &mut waits);
+    assert!(matches!(&ended[..], [(0, Ok(_))]), "{ended:?}");
+    drop(b);
+}
+
 #[test]
 fn readers_are_waited_for_together_and_permits_one_of_many() {
     let stage = Stage::new();

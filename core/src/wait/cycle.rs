@@ -7,6 +7,10 @@
 //! a queue and a tenure is contiguous; links of the same attempts and fences that are found both times
 //! all stood together at the moment between (after Chandy and Lamport's stable properties).
 //!
+//! What the store can't tell is whether the owner that looks still holds what closes the cycle: a tenure
+//! that was lost, or is being given back, stands there for a while yet and ends by itself. So a wait does
+//! not end for a tenure that this client knows to be over.
+//!
 //! All who find a cycle name the same victim, for it is chosen by what lies in the store with each wait:
 //! the one with the lowest priority, of these the youngest. A choice that each program made for itself
 //! would end two waits, or none. Only that wait ends; no lock is taken from anyone. The caller then MUST
@@ -106,7 +110,7 @@ pub(super) async fn closed(desk: &Desk, owner: Owner, attempt: Token) -> Vec<Str
     loop {
         sys.sleep_until(sys.now() + pause).await;
         pause = sys.jitter(HEARTBEAT);
-        let look = look(graph, owner, attempt, &desk.searches);
+        let look = look(graph, owner, attempt, desk);
         match within(sys, sys.now() + REQUEST_TIMEOUT, look).await {
             Some(Ok(Some(cycle))) => {
                 severity(desk, &cycle).await;
@@ -176,13 +180,18 @@ async fn look(
     graph: &dyn WaitsFor,
     owner: Owner,
     attempt: Token,
-    searches: &Searches,
+    desk: &Desk,
 ) -> Result<Option<Vec<Link>>> {
+    let searches = &desk.searches;
     searches.looks.fetch_add(1, Ordering::Relaxed);
     let Some(cycle) = find(graph, owner, attempt, searches).await? else { return Ok(None) };
     // All at once, now that the first reading is over: each link stood before this and stands after.
     let again = all(cycle.iter().map(|link| again(graph, link))).await?;
     if again.len() < cycle.len() {
+        return Ok(None);
+    }
+    let over = |link: &Link| desk.reentry.is_over(&link.want.name, owner, link.holder.fence);
+    if cycle.last().is_some_and(over) {
         return Ok(None);
     }
     searches.found.fetch_add(1, Ordering::Relaxed);
