@@ -40,6 +40,8 @@ pub struct Done {
     pub ran: u64,
     /// Those that were big enough to count.
     pub counted: u64,
+    /// Those about more than single exclusive locks.
+    pub mixed: u64,
     /// Operations in all.
     pub steps: u64,
     /// Which faults struck where.
@@ -88,6 +90,7 @@ impl Done {
     fn add(&mut self, report: Report) {
         self.ran += 1;
         self.counted += u64::from(report.counts());
+        self.mixed += u64::from(report.mixed);
         self.steps += report.steps;
         self.virtual_ns += u128::from(report.span);
         self.coverage.merge(&report.coverage);
@@ -105,12 +108,13 @@ impl fmt::Display for Done {
         writeln!(f, "{}", self.coverage)?;
         writeln!(
             f,
-            "{} schedules (seeds {} to {}), {} of them counting, {} operations, {:.1} h of virtual \
-             time in {seconds:.1} s: {:.0} schedules a second",
+            "{} schedules (seeds {} to {}), {} of them counting, {} of all kinds, {} operations, {:.1} h \
+             of virtual time in {seconds:.1} s: {:.0} schedules a second",
             self.ran,
             self.seeds.0,
             self.seeds.1,
             self.counted,
+            self.mixed,
             self.steps,
             self.virtual_ns as f64 / 3.6e12,
             self.ran as f64 / seconds,

@@ -1,5 +1,5 @@
-//! Which faults struck at which steps of the protocol: a class that never met a step proves nothing
-//! about it.
+//! Which faults struck at which steps of the protocol, and what was granted: a class that never met a
+//! step proves nothing about it, and neither does a kind of lock that nobody was granted.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -7,33 +7,47 @@ use std::fmt;
 use super::fault::Fault;
 use super::net::Step;
 
-/// Counts by fault and step.
+/// Counts by fault and step, and by what was granted.
 #[derive(Clone, Debug, Default)]
-pub struct Coverage(BTreeMap<(Fault, Step), u64>);
+pub struct Coverage {
+    struck: BTreeMap<(Fault, Step), u64>,
+    granted: BTreeMap<&'static str, u64>,
+}
 
 impl Coverage {
     /// One more.
     pub(crate) fn add(&mut self, fault: Fault, step: Step) {
-        *self.0.entry((fault, step)).or_default() += 1;
+        *self.struck.entry((fault, step)).or_default() += 1;
+    }
+
+    /// One more lease of this sort.
+    pub(crate) fn grant(&mut self, what: &'static str) {
+        *self.granted.entry(what).or_default() += 1;
     }
 
     /// All of another.
     pub fn merge(&mut self, other: &Self) {
-        for (key, count) in &other.0 {
-            *self.0.entry(*key).or_default() += count;
+        for (key, count) in &other.struck {
+            *self.struck.entry(*key).or_default() += count;
+        }
+        for (what, count) in &other.granted {
+            *self.granted.entry(what).or_default() += count;
         }
     }
 
     /// How many classes struck at all.
     #[must_use]
     pub fn classes(&self) -> usize {
-        Fault::ALL.iter().filter(|fault| self.0.keys().any(|(other, _)| other == *fault)).count()
+        Fault::ALL
+            .iter()
+            .filter(|fault| self.struck.keys().any(|(other, _)| other == *fault))
+            .count()
     }
 
     /// How often this one struck at that step.
     #[must_use]
     pub fn count(&self, fault: Fault, step: Step) -> u64 {
-        self.0.get(&(fault, step)).copied().unwrap_or_default()
+        self.struck.get(&(fault, step)).copied().unwrap_or_default()
     }
 }
 
@@ -49,6 +63,10 @@ impl fmt::Display for Coverage {
                     count => write!(f, "{count:>9}")?,
                 }
             }
+        }
+        write!(f, "\ngranted:")?;
+        for (index, (what, count)) in self.granted.iter().enumerate() {
+            write!(f, "{} {count} {what}", if index > 0 { "," } else { "" })?;
         }
         Ok(())
     }

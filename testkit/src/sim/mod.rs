@@ -7,6 +7,7 @@ mod fault;
 mod judge;
 mod kernel;
 mod load;
+mod mix;
 mod net;
 mod rate;
 pub mod redis;

@@ -10,6 +10,7 @@ use super::fault::{Fault, Swarm, below};
 use super::judge::Judge;
 use super::kernel::Kernel;
 use super::load::Stage;
+use super::mix::Mix;
 use super::net::Net;
 use super::rate::Rate;
 use crate::SeededRandom;
@@ -42,6 +43,8 @@ pub struct Report {
     pub steps: u64,
     /// Machines.
     pub clients: usize,
+    /// Whether it was about more than single exclusive locks.
+    pub mixed: bool,
     /// The true time that it took, in ns.
     pub span: u64,
     /// The same for the same seed.
@@ -68,19 +71,18 @@ pub fn run(seed: u64, traced: bool) -> Report {
         ppb: if drift { random.below(1_000_001) as i64 - 500_000 } else { 0 },
     };
     let clocks: Vec<Rate> = (0..clients).map(clock).collect();
-    let locks: Vec<String> =
-        (0..=below(&random, 3)).map(|number| format!("lock-{number}")).collect();
+    let mix = Mix::new(&random);
     let kernel = Kernel::new(random.next(), &clocks);
     let latency = swarm.latency_us * 1000;
-    let judge = Judge::new(Arc::clone(&kernel), locks.clone(), clients, latency, traced);
+    let judge = Judge::new(Arc::clone(&kernel), mix.places.clone(), clients, latency, traced);
     judge.note(|| {
-        format!("seed {seed}: {clients} clients, {} locks; {}", locks.len(), swarm.words())
+        format!("seed {seed}: {clients} clients, {} locks; {}", mix.places.len(), swarm.words())
     });
-    judge.note(|| format!("{swarm:?}"));
+    judge.note(|| format!("{swarm:?} {mix:?}"));
+    let mixed = mix.mixed();
     let part = || SeededRandom::new(random.next());
     let net = Net::new(Arc::clone(&kernel), Arc::clone(&judge), swarm, clients, part());
-    let stage =
-        Stage::new(Arc::clone(&kernel), Arc::clone(&judge), Arc::clone(&net), locks, part());
+    let stage = Stage::new(Arc::clone(&kernel), Arc::clone(&judge), Arc::clone(&net), mix, part());
     let weak = Arc::downgrade(&stage);
     net.on_restart(move |machine| {
         if let Some(stage) = weak.upgrade() {
@@ -100,7 +102,7 @@ pub fn run(seed: u64, traced: bool) -> Report {
     let mut hasher = DefaultHasher::new();
     (span, judge.prints()).hash(&mut hasher);
     let (verdict, log, coverage, steps) = judge.close();
-    Report { seed, verdict, log, coverage, steps, clients, span, print: hasher.finish() }
+    Report { seed, verdict, log, coverage, steps, clients, mixed, span, print: hasher.finish() }
 }
 
 fn play(stage: &Arc<Stage>, clients: usize) {
@@ -153,7 +155,7 @@ fn leftovers(stage: &Arc<Stage>, clients: usize) {
     // A clock that was stepped back has keys live for longer.
     let back = judge.back();
     for (key, ends) in net.keys_after(back) {
-        if stage.locks.contains(&key) {
+        if stage.mix.places.iter().any(|place| place.name == key) {
             judge.accuse(format!("O8: {key} is still owned when all is over"));
         }
         if ends.is_none() {

@@ -1,10 +1,11 @@
 //! What holders believe, held against what the server says and what the clocks allow (O1, O6).
 
-use std::sync::Arc;
-
-use leasehold::{Lease, LostReason};
+use leasehold::LostReason;
+use leasehold::store::Kind;
 
 use super::bench::Judge;
+use super::ops::Handle;
+use crate::sim::mix::{Family, How};
 
 /// Later than this after its deadline a loss is told late.
 const PROMPT: u64 = 2_000_000;
@@ -16,47 +17,119 @@ impl Judge {
     pub(crate) fn look_all(&self) {
         let machines = self.state().disturbed.len();
         (0..machines).for_each(|machine| self.look(machine));
+        let held = |id: &usize| self.state().ops[*id].held;
+        let active: Vec<usize> = self.state().active.iter().copied().collect();
+        let mut met = vec![false; self.places.len()];
+        for op in active.into_iter().filter(held) {
+            let lock = self.state().ops[op].ask.lock;
+            if !std::mem::replace(&mut met[lock], true) {
+                self.meet(op);
+            }
+        }
     }
 
     /// Looks at the leases of one machine.
     pub(crate) fn look(&self, machine: usize) {
-        let leases: Vec<(usize, Arc<Lease>, Option<u64>)> = {
+        let leases: Vec<(usize, Handle, Option<u64>)> = {
             let state = self.state();
             let held = state
                 .running()
                 .filter(|(_, op)| op.held && op.life.machine == machine && op.lost.is_none());
-            held.filter_map(|(id, op)| Some((id, op.lease.upgrade()?, op.deadline))).collect()
+            held.map(|(id, op)| (id, op.handle.clone(), op.deadline)).collect()
         };
-        for (op, lease, deadline) in leases {
-            self.look_at(op, &lease, deadline, machine);
+        for (op, handle, deadline) in leases {
+            self.look_at(op, &handle, deadline, machine);
         }
     }
 
-    fn look_at(&self, op: usize, lease: &Arc<Lease>, deadline: Option<u64>, machine: usize) {
+    fn look_at(&self, op: usize, handle: &Handle, deadline: Option<u64>, machine: usize) {
         let local = self.kernel.boot(machine).as_nanos();
         let (owned, excused) = {
             let state = self.state();
             let entry = &state.ops[op];
-            let owner = state.locks[entry.ask.lock].owner.as_ref();
-            (owner.is_some_and(|(token, _)| entry.token() == Some(token)), entry.excused)
+            let owned =
+                entry.token().and_then(|token| state.locks[entry.ask.lock].owners.get(token));
+            (owned.map(|owned| owned.how), entry.excused)
         };
         // At its deadline the watchdog's turn comes first: a look would take the news from it. Not
         // where the lock is another's already: there nothing may be believed.
-        if owned && deadline.is_some_and(|at| local >= at && local < at + PROMPT) {
+        if owned.is_some() && deadline.is_some_and(|at| local >= at && local < at + PROMPT) {
             return;
         }
         self.state().looking = true;
-        let remaining = lease.remaining();
+        let seen = handle.look(|lease| (lease.remaining(), lease.kind(), lease.fence()));
         self.state().looking = false;
-        if remaining.is_zero() {
+        let Some((remaining, kind, fence)) = seen.filter(|(remaining, ..)| !remaining.is_zero())
+        else {
             return;
-        }
-        if !owned && !excused {
+        };
+        self.steady(op, fence);
+        if owned.is_none() && !excused {
             self.accuse(format!("O1: op{op} believes in a lease that the server has ended"));
+        }
+        if kind == Kind::Exclusive && owned.is_some_and(|how| how != How::Alone) && !excused {
+            self.accuse(format!("O1: op{op} believes that it is alone, the server does not"));
         }
         let until = local + u64::try_from(remaining.as_nanos()).unwrap_or(u64::MAX / 2);
         if let Some(text) = self.check_deadline(op, until, machine) {
             self.accuse(text);
+        }
+    }
+
+    /// O2: a lease has the fence that it was given, also when it is over.
+    pub(crate) fn steady(&self, op: usize, fence: u64) {
+        let given = self.state().ops[op].fence;
+        if fence != given {
+            self.accuse(format!("O2: op{op} was given fence {given} and has {fence} now"));
+        }
+    }
+
+    /// O1: who believes in the lock of `op` at this instant, each by its own clock: one writer or
+    /// only readers, and no more permits than there are.
+    pub(super) fn meet(&self, op: usize) {
+        let (lock, all): (_, Vec<_>) = {
+            let state = self.state();
+            let lock = state.ops[op].ask.lock;
+            let held = state.running().filter(|(_, op)| {
+                op.held && op.ask.lock == lock && op.lost.is_none() && !op.excused
+            });
+            (
+                lock,
+                held.map(|(id, op)| (id, op.handle.clone(), op.life.machine, op.deadline))
+                    .collect(),
+            )
+        };
+        let (mut tokens, mut alone, mut reads, mut permits) = (Vec::new(), 0, 0, 0);
+        for (id, handle, machine, deadline) in all {
+            let local = self.kernel.boot(machine).as_nanos();
+            if deadline.is_none_or(|at| local >= at) {
+                continue;
+            }
+            let Some(kind) = handle.look(|lease| lease.is_held().then(|| lease.kind())).flatten()
+            else {
+                continue;
+            };
+            // Two leases of one owner are one tenure.
+            let token = self.state().ops[id].token().cloned();
+            if tokens.contains(&token) {
+                continue;
+            }
+            tokens.push(token);
+            match kind {
+                Kind::Shared => reads += 1,
+                Kind::Permits { count, .. } => permits += count,
+                _ => alone += 1,
+            }
+        }
+        let fits = match self.places[lock].family {
+            Family::Permits(capacity) => permits <= capacity && alone + reads == 0,
+            _ => permits == 0 && alone <= 1 && (alone == 0 || reads == 0),
+        };
+        if !fits {
+            let name = &self.places[lock].name;
+            self.accuse(format!(
+                "O1: of {name}, {alone} believe that they are alone, {reads} that they read, and in {permits} permits"
+            ));
         }
     }
 
@@ -122,8 +195,8 @@ impl Judge {
                     ));
                 }
             }
-            let owner = state.locks[ask.lock].owner.as_ref();
-            let owned = token.is_some() && owner.map(|(token, _)| token) == token.as_ref();
+            let owners = &state.locks[ask.lock].owners;
+            let owned = token.is_some_and(|token| owners.contains_key(&token));
             let early = deadline.is_some_and(|deadline| local < deadline);
             if early
                 && owned

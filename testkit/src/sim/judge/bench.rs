@@ -1,6 +1,7 @@
 //! What the oracles know, and how they are told.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -12,6 +13,7 @@ use super::tenures::LockLog;
 use crate::sim::coverage::Coverage;
 use crate::sim::fault::Fault;
 use crate::sim::kernel::{Kernel, Life};
+use crate::sim::mix::Place;
 use crate::sim::net::{Meant, Step, meaning};
 use crate::sim::redis::take_request;
 
@@ -31,7 +33,7 @@ pub(crate) enum Loss {
 /// The oracles.
 pub(crate) struct Judge {
     pub(super) kernel: Arc<Kernel>,
-    pub(super) names: Vec<String>,
+    pub(super) places: Vec<Place>,
     pub(super) latency: u64,
     guilty: AtomicBool,
     server_ppb: AtomicI64,
@@ -45,6 +47,10 @@ pub(super) struct State {
     pub(super) active: BTreeSet<usize>,
     /// Tokens to operations.
     pub(super) tokens: BTreeMap<Vec<u8>, usize>,
+    /// Those of attempts for several locks, of which it is not known yet: whose, and since when.
+    unnamed: BTreeMap<Vec<u8>, (usize, u64)>,
+    /// By token: where it last stood in the queue of its lock.
+    pub(super) queue: BTreeMap<Vec<u8>, Vec<u8>>,
     pub(super) locks: Vec<LockLog>,
     /// By token: when a request that can prolong its tenure was last sent, by the sender's clock.
     pub(super) sent: BTreeMap<Vec<u8>, u64>,
@@ -76,16 +82,18 @@ pub(super) struct State {
 impl Judge {
     pub(crate) fn new(
         kernel: Arc<Kernel>,
-        names: Vec<String>,
+        places: Vec<Place>,
         machines: usize,
         latency: u64,
         traced: bool,
     ) -> Arc<Self> {
-        let locks = names.iter().map(|_| LockLog::default()).collect();
+        let locks = places.iter().map(|_| LockLog::default()).collect();
         let state = State {
             ops: Vec::new(),
             active: BTreeSet::new(),
             tokens: BTreeMap::new(),
+            unnamed: BTreeMap::new(),
+            queue: BTreeMap::new(),
             locks,
             sent: BTreeMap::new(),
             executed: BTreeMap::new(),
@@ -105,7 +113,7 @@ impl Judge {
         };
         let (guilty, server_ppb) = (AtomicBool::new(false), AtomicI64::new(0));
         let state = Mutex::new(state);
-        Arc::new(Self { kernel, names, latency, guilty, server_ppb, traced, state })
+        Arc::new(Self { kernel, places, latency, guilty, server_ppb, traced, state })
     }
 
     /// How fast the server's clock is.
@@ -240,31 +248,22 @@ impl Judge {
         });
     }
 
-    /// An attempt begins.
-    pub(crate) fn begin(&self, life: Life, ask: Ask) -> usize {
+    /// An attempt begins, for these locks together.
+    pub(crate) fn begin(&self, life: Life, asks: &[Ask]) -> Range<usize> {
         let (started, local) = (self.kernel.now(), self.kernel.boot(life.machine).as_nanos());
         let mut state = self.state();
-        let op = Op {
-            life,
-            ask,
-            started,
-            started_local: local,
-            held: false,
-            lease: std::sync::Weak::new(),
-            held_since: 0,
-            tokens: Vec::new(),
-            deadline: None,
-            ended: None,
-            lost: None,
-            leaked: false,
-            excused: false,
-        };
-        state.ops.push(op);
-        let id = state.ops.len() - 1;
-        state.active.insert(id);
+        let group = state.ops.len()..state.ops.len() + asks.len();
+        for ask in asks {
+            state.ops.push(Op::new(life, *ask, group.clone(), started, local));
+            state.bar(ask.lock, ask.how, started);
+        }
+        state.active.extend(group.clone());
         drop(state);
-        self.note(|| format!("m{} op{id} asks for {} {ask:?}", life.machine, self.names[ask.lock]));
-        id
+        for (id, ask) in group.clone().zip(asks) {
+            let name = &self.places[ask.lock].name;
+            self.note(|| format!("m{} op{id} asks for {name} {ask:?}", life.machine));
+        }
+        group
     }
 
     /// An operation is over.
@@ -278,6 +277,8 @@ impl Judge {
             }
             entry.ended = Some((now, ending));
             entry.held = false;
+            let Ask { lock, how, .. } = entry.ask;
+            state.bar(lock, how, now);
             state.active.remove(&op);
         }
         self.note(|| format!("op{op} is over: {ending:?}"));
@@ -303,12 +304,16 @@ impl Judge {
 
     /// A client writes `bytes` to its connection.
     pub(crate) fn sent(&self, life: Life, purpose: Purpose, bytes: &[u8]) {
+        self.learn();
         let local = self.kernel.boot(life.machine).as_nanos();
         let mut bytes = bytes.to_vec();
         while let Ok(Some(args)) = take_request(&mut bytes) {
             let meant = meaning(&args, purpose);
             if matches!(meant.step, Step::Acquire | Step::Renew) {
                 let mut state = self.state();
+                for (token, keys) in meant.tokens.iter().zip(&meant.keys) {
+                    state.assign(&self.places, token, &keys[0]);
+                }
                 for token in meant.tokens {
                     state.sent.insert(token, local);
                 }
@@ -358,6 +363,10 @@ impl Judge {
         for (op, token) in tokens {
             let hex: Vec<u8> =
                 token.iter().flat_map(|byte| format!("{byte:02x}").into_bytes()).collect();
+            if state.ops[op].grouped() {
+                state.unnamed.insert(hex, (op, now));
+                continue;
+            }
             state.tokens.insert(hex.clone(), op);
             state.ops[op].tokens.push((hex, now));
         }
@@ -374,6 +383,17 @@ impl Judge {
 }
 
 impl State {
+    /// Of attempts for several locks: the first request with a token shows which lock it is for.
+    fn assign(&mut self, places: &[Place], token: &[u8], name: &[u8]) {
+        let Some((leader, at)) = self.unnamed.remove(token) else { return };
+        let mut group = self.ops[leader].group.clone();
+        let of = |id: &usize| places[self.ops[*id].ask.lock].name.as_bytes() == name;
+        if let Some(op) = group.find(of) {
+            self.tokens.insert(token.to_vec(), op);
+            self.ops[op].tokens.push((token.to_vec(), at));
+        }
+    }
+
     /// The operations that are not over.
     pub(super) fn running(&self) -> impl Iterator<Item = (usize, &Op)> + Clone {
         self.active.iter().map(|id| (*id, &self.ops[*id]))

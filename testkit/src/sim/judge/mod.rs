@@ -6,8 +6,10 @@
 
 mod beliefs;
 mod bench;
+mod keys;
 mod ops;
 mod tenures;
+mod turns;
 mod waits;
 
 pub(crate) use bench::{Judge, Loss};

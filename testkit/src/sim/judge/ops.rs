@@ -1,15 +1,19 @@
 //! The operations of a schedule: attempts to take a lock and what became of them.
 
+use std::ops::Range;
 use std::sync::Weak;
 
-use leasehold::{Lease, LostReason};
+use leasehold::{Lease, Leases, LostReason};
 
 use crate::sim::kernel::Life;
+use crate::sim::mix::How;
 
 /// How an attempt was made.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Ask {
     pub(crate) lock: usize,
+    /// How it is to be held.
+    pub(crate) how: How,
     /// In ns of the machine's clock: how long it waits; none for ever.
     pub(crate) wait: Option<u64>,
     /// Whether it queues.
@@ -31,16 +35,27 @@ pub(crate) enum Ending {
     Crashed,
 }
 
+/// The lease of an operation, which its user has.
+#[derive(Clone, Default)]
+pub(super) struct Handle {
+    leases: Weak<Leases>,
+    index: usize,
+}
+
 /// An attempt and its lease.
 pub(crate) struct Op {
     pub(super) life: Life,
     pub(super) ask: Ask,
+    /// The attempts for the locks that are taken together; this one alone, mostly.
+    pub(super) group: Range<usize>,
     /// True time, and by the machine's clock.
     pub(super) started: u64,
     pub(super) started_local: u64,
     pub(super) held: bool,
-    pub(super) lease: Weak<Lease>,
+    pub(super) handle: Handle,
     pub(super) held_since: u64,
+    /// Its lease's number, as it was first told.
+    pub(super) fence: u64,
     /// The newest is the one that counts, and since when.
     pub(super) tokens: Vec<(Vec<u8>, u64)>,
     /// The latest deadline that was seen, by the machine's clock.
@@ -54,11 +69,47 @@ pub(crate) struct Op {
 }
 
 impl Op {
+    pub(super) fn new(life: Life, ask: Ask, group: Range<usize>, started: u64, local: u64) -> Self {
+        Self {
+            life,
+            ask,
+            group,
+            started,
+            started_local: local,
+            held: false,
+            handle: Handle::default(),
+            held_since: 0,
+            fence: 0,
+            tokens: Vec::new(),
+            deadline: None,
+            ended: None,
+            lost: None,
+            leaked: false,
+            excused: false,
+        }
+    }
+
     pub(super) fn token(&self) -> Option<&Vec<u8>> {
         self.tokens.last().map(|(token, _)| token)
     }
 
     pub(super) fn waiting(&self) -> bool {
         !self.held && self.lost.is_none() && self.ended.is_none()
+    }
+
+    /// Whether it is one of several locks that are taken together.
+    pub(super) fn grouped(&self) -> bool {
+        self.group.len() > 1
+    }
+}
+
+impl Handle {
+    pub(super) fn new(leases: &std::sync::Arc<Leases>, index: usize) -> Self {
+        Self { leases: std::sync::Arc::downgrade(leases), index }
+    }
+
+    /// What `look` says of the lease, if its user has it still.
+    pub(super) fn look<T>(&self, look: impl FnOnce(&Lease) -> T) -> Option<T> {
+        self.leases.upgrade().map(|leases| look(&leases[self.index]))
     }
 }

@@ -3,22 +3,23 @@
 
 use std::sync::Arc;
 
-use leasehold::Lease;
+use leasehold::Leases;
+use leasehold::store::Kind;
 
 use super::bench::{Judge, State};
-use crate::sim::kernel::Life;
-use crate::sim::net::Step;
-use crate::sim::redis::{Engine, Value};
+use super::keys::{self, Keys, Owned, Owners};
+use super::ops::Handle;
+use crate::sim::mix::{Family, How};
+use crate::sim::net::{Meant, Step};
+use crate::sim::redis::Engine;
 
 /// How long a tombstone refuses its token, in ms.
 const TOMBSTONE_MS: i64 = 10_000;
 
 /// A request that changed something.
 pub(crate) struct Cause<'a> {
-    pub(crate) life: Life,
     pub(crate) step: Step,
-    pub(crate) tokens: &'a [Vec<u8>],
-    pub(crate) buried: &'a [Vec<u8>],
+    pub(crate) meant: &'a Meant,
     /// The server answered with an error.
     pub(crate) refused: bool,
 }
@@ -26,19 +27,25 @@ pub(crate) struct Cause<'a> {
 /// One lock as the server has it.
 #[derive(Default)]
 pub(super) struct LockLog {
-    /// Token, and when it expires in ms of the server's clock.
-    pub(super) owner: Option<(Vec<u8>, Option<i64>)>,
+    pub(super) owners: Owners,
+    /// Since when it is free, and since when it has these owners.
     pub(super) free_since: u64,
+    pub(super) changed: u64,
+    /// How the last was held that ended.
+    pub(super) last: Option<How>,
+    /// When one that excludes readers last waited for it.
+    pub(super) barred: u64,
     /// When the server last brought back what was over.
     pub(super) revived: u64,
+    pub(super) keys: Option<Keys>,
     tenures: Vec<Tenure>,
 }
 
 struct Tenure {
     token: Vec<u8>,
+    how: How,
     fence: Option<u64>,
     epoch: u32,
-    ended: bool,
     /// The server forgot it: it may come again.
     forgiven: bool,
 }
@@ -47,10 +54,35 @@ impl LockLog {
     pub(super) fn forgive(&mut self) {
         self.tenures.iter_mut().for_each(|tenure| tenure.forgiven = true);
     }
+
+    /// Whether more hold it than may.
+    fn overfull(&self, family: Family) -> Option<String> {
+        let count = |how| self.owners.values().filter(|owned| owned.how == how).count();
+        let permits: u32 = self.owners.values().map(|owned| owned.how.permits()).sum();
+        let (alone, reads) = (count(How::Alone), count(How::Reads));
+        let fits = match family {
+            Family::Permits(capacity) => permits <= capacity && alone + reads == 0,
+            Family::Reads => (alone == 0 || reads == 0) && alone <= 1 && permits == 0,
+            Family::Alone => alone <= 1 && reads == 0 && permits == 0,
+        };
+        (!fits).then(|| {
+            format!("O1: the server has {alone} alone, {reads} that read, {permits} permits out")
+        })
+    }
+}
+
+impl Cause<'_> {
+    pub(super) fn names(&self, token: &[u8]) -> bool {
+        self.meant.tokens.iter().any(|named| named == token)
+    }
+
+    pub(super) fn asks(&self) -> bool {
+        matches!(self.step, Step::Acquire | Step::Heartbeat)
+    }
 }
 
 impl Judge {
-    /// Compares each lock with what it was. When each that is owned expires, in ms.
+    /// Compares each lock with what it was. When the next owner of each expires, in ms.
     pub(crate) fn observe(
         &self,
         engine: &Engine,
@@ -63,19 +95,31 @@ impl Judge {
         let mut broken = Vec::new();
         {
             let mut state = self.state();
-            for lock in 0..self.names.len() {
-                let seen = engine.db.peek(self.names[lock].as_bytes(), now_ms);
-                let seen = seen.map(|entry| match &entry.value {
-                    Value::String(token) => (token.clone(), entry.expires_ms),
-                    other => (other.type_name().into(), entry.expires_ms),
-                });
-                if let Some((_, Some(ms))) = &seen {
-                    ends.push((lock, *ms));
+            if let Some(cause) = &cause {
+                state.learn_keys(&self.places, cause.meant);
+            }
+            let before = cause.as_ref().map_or(0, |cause| state.owned(cause.meant));
+            for (lock, place) in self.places.iter().enumerate() {
+                let name = &place.name;
+                let log = &state.locks[lock];
+                let (seen, wrong) =
+                    keys::owners(&engine.db, name.as_bytes(), log.keys.as_ref(), now_ms);
+                // A clock that is stepped back revives some of several and not others.
+                let wrong = wrong.filter(|_| state.stepped_back == 0 && !state.forgot);
+                broken.extend(wrong.map(|text| format!("{text} (lock {name})")));
+                if let Some(ms) = seen.values().filter_map(|owned| owned.ends).min() {
+                    ends.push((lock, ms));
                 }
-                if seen != state.locks[lock].owner {
-                    let name = &self.names[lock];
-                    let changed = state.change(lock, seen, now, now_ms, cause.as_ref());
-                    broken.extend(changed.into_iter().map(|text| format!("{text} (lock {name})")));
+                if seen != log.owners {
+                    let old = std::mem::replace(&mut state.locks[lock].owners, seen);
+                    let cause = cause.as_ref();
+                    let mut found = state.change(lock, &old, now, now_ms, cause);
+                    found.extend(state.locks[lock].overfull(place.family));
+                    if !state.losing {
+                        let quiet = self.quiet(&state, now);
+                        found.extend(state.turns(lock, &old, cause, engine, now_ms, quiet));
+                    }
+                    broken.extend(found.into_iter().map(|text| format!("{text} (lock {name})")));
                 }
             }
             if let Some(cause) = &cause {
@@ -84,7 +128,11 @@ impl Judge {
                     let (key, step) = (key.escape_ascii(), cause.step.word());
                     broken.push(format!("O8: {step} left {key} without an end"));
                 }
-                state.done(cause, now, now_ms);
+                let (all, after) = (cause.meant.tokens.len(), state.owned(cause.meant));
+                if cause.meant.together && after > before && after < all {
+                    broken.push(format!("O3: {after} of {all} locks were taken, not all or none"));
+                }
+                state.done(cause, engine, now, now_ms);
             }
             state.losing = false;
         }
@@ -92,136 +140,298 @@ impl Judge {
         ends
     }
 
-    /// The library gave a lease to `op`.
-    pub(crate) fn granted(&self, op: usize, lease: &Arc<Lease>) {
+    /// The library gave these leases to `ops`, one each.
+    pub(crate) fn granted(&self, ops: std::ops::Range<usize>, leases: &Arc<Leases>) {
         self.learn();
-        let (now, fence) = (self.kernel.now(), lease.fence());
+        let now = self.kernel.now();
+        for (index, op) in ops.clone().enumerate() {
+            let (lease, fence) = (&leases[index], leases[index].fence());
+            let (broken, machine) = {
+                let mut state = self.state();
+                let again = state.ops[op].tokens.is_empty();
+                state.enter(op, fence);
+                let what = match (again, state.ops[op].grouped(), state.ops[op].ask.how) {
+                    (true, ..) => "entered again",
+                    (_, true, _) => "of several",
+                    (.., How::Alone) => "alone",
+                    (.., How::Reads) => "to read",
+                    (.., How::Permits(_)) => "of permits",
+                };
+                state.coverage.grant(what);
+                let entry = &mut state.ops[op];
+                entry.held = true;
+                // Of several, those that were free were held while the others were waited for.
+                entry.held_since = if entry.grouped() { entry.started } else { now };
+                entry.handle = Handle::new(leases, index);
+                entry.fence = fence;
+                let (machine, lock, how) = (entry.life.machine, entry.ask.lock, entry.ask.how);
+                state.bar(lock, how, now);
+                (state.number(op, fence, lease.kind()), machine)
+            };
+            self.note(|| format!("m{machine} op{op} holds, fence {fence}"));
+            if let Some(text) = broken {
+                self.accuse(text);
+            }
+            self.look(machine);
+        }
+        ops.for_each(|op| self.meet(op));
+    }
+
+    /// The lease of `op` is held otherwise now.
+    pub(crate) fn turned(&self, op: usize, leases: &Arc<Leases>) {
+        let (fence, kind) = (leases[0].fence(), leases[0].kind());
         let broken = {
             let mut state = self.state();
-            let entry = &mut state.ops[op];
-            entry.held = true;
-            entry.held_since = now;
-            entry.lease = Arc::downgrade(lease);
-            state.number(op, fence)
+            let reads = kind == Kind::Shared;
+            state.coverage.grant(if reads { "downgraded" } else { "upgraded" });
+            state.ops[op].fence = fence;
+            state.number(op, fence, kind)
         };
-        let machine = self.state().ops[op].life.machine;
-        self.note(|| format!("m{machine} op{op} holds, fence {fence}"));
+        self.note(|| format!("op{op} is held as {kind}, fence {fence}"));
         if let Some(text) = broken {
             self.accuse(text);
         }
-        self.look(machine);
+        self.meet(op);
     }
 }
 
 impl State {
-    /// The lock's owner or its expiry is another than it was.
+    /// Which keys belong to each lock.
+    fn learn_keys(&mut self, places: &[crate::sim::mix::Place], meant: &Meant) {
+        for keys in &meant.keys {
+            let of = |place: &crate::sim::mix::Place| place.name.as_bytes() == keys[0];
+            if let Some(lock) = places.iter().position(of) {
+                let log = &mut self.locks[lock];
+                let (hash, queue) = (keys[2].clone(), keys[3].clone());
+                log.keys.get_or_insert(Keys { hash, queue });
+            }
+        }
+    }
+
+    /// An attempt that made no token was let in to a tenure of its owner's.
+    fn enter(&mut self, op: usize, fence: u64) {
+        let (life, lock) = (self.ops[op].life, self.ops[op].ask.lock);
+        let outer = self.ops[..op].iter().rev().find(|it| {
+            it.life == life && it.ask.lock == lock && it.fence == fence && it.token().is_some()
+        });
+        if let Some(outer) = outer.filter(|_| self.ops[op].tokens.is_empty()) {
+            let (tokens, ask, excused) = (outer.tokens.clone(), outer.ask, outer.excused);
+            let entry = &mut self.ops[op];
+            (entry.tokens, entry.ask.ttl, entry.excused) = (tokens, ask.ttl, excused);
+            entry.ask.kept &= ask.kept;
+        }
+    }
+
+    /// How many of the tokens of a request own a lock.
+    fn owned(&self, meant: &Meant) -> usize {
+        let owns = |token: &&Vec<u8>| self.locks.iter().any(|log| log.owners.contains_key(*token));
+        if meant.together { meant.tokens.iter().filter(owns).count() } else { 0 }
+    }
+
+    /// The lock's owners, or when they expire, are others than they were.
     fn change(
         &mut self,
         lock: usize,
-        seen: Option<(Vec<u8>, Option<i64>)>,
+        old: &Owners,
         now: u64,
         now_ms: i64,
         cause: Option<&Cause<'_>>,
     ) -> Vec<String> {
-        let old = std::mem::replace(&mut self.locks[lock].owner, seen.clone());
-        let named = |token: &Vec<u8>| cause.is_some_and(|cause| cause.tokens.contains(token));
+        let seen = self.locks[lock].owners.clone();
         let by = cause.map_or("time", |cause| cause.step.word());
         let mut broken = Vec::new();
-        if let (Some((before, was)), Some((after, is))) = (&old, &seen)
-            && before == after
-        {
-            if self.losing {
-                return broken;
+        for (token, was) in old {
+            let named = cause.is_some_and(|cause| cause.names(token));
+            let Some(is) = seen.get(token) else {
+                broken.extend(self.ended(lock, token, was, now_ms, cause));
+                self.locks[lock].free_since = now;
+                continue;
+            };
+            if is.how != was.how {
+                let asked = named && cause.is_some_and(Cause::asks);
+                let permits = was.how.permits() + is.how.permits() > 0;
+                if !self.losing && (permits || !asked) {
+                    broken.push(format!("O7: {by} made {:?} of {:?}", is.how, was.how));
+                }
+                self.begin_tenure(lock, token, is.how);
+            } else if is.fence != was.fence && !self.losing {
+                broken.push(format!("O2: {by} made fence {:?} of {:?}", is.fence, was.fence));
             }
-            if !named(before) {
+            if self.losing || is.ends == was.ends {
+                continue;
+            }
+            if !named {
                 broken.push(format!("O7: a foreign request ({by}) changed an expiry"));
             }
-            if is < was {
+            if is.ends < was.ends {
+                let (was, is) = (was.ends, is.ends);
                 broken.push(format!("O7: {by} shortened a tenure from {was:?} to {is:?} ms"));
             }
-            return broken;
         }
-        if let Some((token, expires)) = &old {
-            let over = expires.is_some_and(|at| now_ms > at);
-            let evicted = cause.is_some_and(|cause| cause.step == Step::Evict);
-            let released = named(token)
-                && cause.is_some_and(|cause| matches!(cause.step, Step::Release | Step::Bury));
-            if !over && !evicted && !released && !self.losing {
-                broken.push(format!("O7: {by} ended a tenure that is another's"));
-            }
-            if evicted && let Some(op) = self.tokens.get(token) {
-                self.ops[*op].excused = true;
-            }
-            if let Some(tenure) = self.locks[lock].tenures.last_mut() {
-                tenure.ended = true;
-            }
-            self.locks[lock].free_since = now;
-        }
-        if let Some((token, _)) = seen {
+        for (token, is) in seen.iter().filter(|(token, _)| !old.contains_key(*token)) {
             if self.losing {
                 self.locks[lock].revived = now;
             }
-            broken.extend(self.start(lock, token, now_ms, cause.is_some()));
+            broken.extend(self.start(lock, token, is.how, now_ms, cause.is_some()));
+        }
+        if !old.keys().eq(seen.keys()) {
+            self.locks[lock].changed = now;
         }
         broken
     }
 
+    /// A tenure is over.
+    fn ended(
+        &mut self,
+        lock: usize,
+        token: &[u8],
+        was: &Owned,
+        now_ms: i64,
+        cause: Option<&Cause<'_>>,
+    ) -> Option<String> {
+        let by = cause.map_or("time", |cause| cause.step.word());
+        let over = was.ends.is_some_and(|at| now_ms > at);
+        let evicted = cause.is_some_and(|cause| cause.step == Step::Evict);
+        let released = cause.is_some_and(|cause| {
+            cause.names(token) && matches!(cause.step, Step::Release | Step::Bury)
+        });
+        self.locks[lock].last = Some(was.how);
+        let op = self.tokens.get(token).copied();
+        if evicted {
+            let hit = |op: &&mut super::ops::Op| op.token().is_some_and(|own| own == token);
+            self.ops.iter_mut().filter(hit).for_each(|op| op.excused = true);
+        }
+        if !over && !evicted && !released && !self.losing {
+            return Some(format!("O7: {by} ended a tenure that is another's"));
+        }
+        let op = op.map(|id| (id, &self.ops[id]))?;
+        let kept = |op: &super::ops::Op| {
+            op.held && op.lost.is_none() && op.ended.is_none() && !op.leaked && !op.excused
+        };
+        let (id, entry) = op;
+        (released && !over && entry.token().is_some_and(|own| own == token) && kept(entry)).then(
+            || format!("O7: {by} ended the tenure of op{id}, whose user has not given it back"),
+        )
+    }
+
     /// A tenure begins.
-    fn start(&mut self, lock: usize, token: Vec<u8>, now_ms: i64, caused: bool) -> Option<String> {
+    fn start(
+        &mut self,
+        lock: usize,
+        token: &[u8],
+        how: How,
+        now_ms: i64,
+        caused: bool,
+    ) -> Option<String> {
         let mut broken = None;
         if !self.losing {
             let again = self.locks[lock].tenures.iter().any(|it| it.token == token && !it.forgiven);
-            let late = self.buried.get(&token).is_some_and(|at| now_ms < at + TOMBSTONE_MS);
-            broken = match self.tokens.get(&token) {
+            let late = self.buried.get(token).is_some_and(|at| now_ms < at + TOMBSTONE_MS);
+            broken = match self.tokens.get(token) {
                 None => {
                     Some(format!("O3: {} owns it, which no attempt made", token.escape_ascii()))
                 }
                 Some(op) if again => Some(format!("O3: op{op} owns it a second time")),
                 Some(op) if late => Some(format!("O3: op{op} owns it though it was buried")),
                 Some(op) if !caused => Some(format!("O3: op{op} owns it out of nothing")),
+                Some(op) if self.ops[*op].ask.lock != lock => {
+                    Some(format!("O3: op{op} owns it, which asked for another"))
+                }
+                Some(op) if self.ops[*op].ask.how != how => {
+                    Some(format!("O3: op{op} owns it as {how:?}"))
+                }
                 Some(_) => None,
             };
+            // Who read together know the same writers.
+            let owners = &self.locks[lock].owners;
+            let epochs = || owners.values().filter(|owned| owned.how == How::Reads);
+            if how == How::Reads
+                && epochs().any(|it| Some(it.fence) != epochs().next().map(|it| it.fence))
+            {
+                broken = broken
+                    .or_else(|| Some("O2: readers of one phase differ in their epoch".into()));
+            }
         }
-        let (epoch, forgiven) = (self.epoch, self.losing);
-        let tenure = Tenure { token, fence: None, epoch, ended: false, forgiven };
-        self.locks[lock].tenures.push(tenure);
+        self.begin_tenure(lock, token, how);
         broken
     }
 
+    fn begin_tenure(&mut self, lock: usize, token: &[u8], how: How) {
+        let (epoch, forgiven) = (self.epoch, self.losing);
+        let tenure = Tenure { token: token.to_vec(), how, fence: None, epoch, forgiven };
+        self.locks[lock].tenures.push(tenure);
+    }
+
     /// A request was executed.
-    fn done(&mut self, cause: &Cause<'_>, now: u64, now_ms: i64) {
+    fn done(&mut self, cause: &Cause<'_>, engine: &Engine, now: u64, now_ms: i64) {
         if cause.refused {
             return;
         }
         if matches!(cause.step, Step::Acquire | Step::Heartbeat | Step::Renew) {
-            for token in cause.tokens {
+            for token in &cause.meant.tokens {
                 self.asked.insert(token.clone());
                 self.executed.insert(token.clone(), now);
             }
         }
-        for token in cause.buried {
+        if cause.asks() {
+            for token in &cause.meant.tokens {
+                let Some(op) = self.tokens.get(token) else { continue };
+                let Some(keys) = &self.locks[self.ops[*op].ask.lock].keys else { continue };
+                if let Some(place) = keys::place(&engine.db, keys, token, now_ms) {
+                    self.queue.insert(token.clone(), place);
+                }
+            }
+        }
+        for token in &cause.meant.buried {
             self.buried.insert(token.clone(), now_ms);
         }
-        let _ = cause.life;
     }
 
-    /// The fence of the tenure that `op` was given: in order with all others of its lock.
-    fn number(&mut self, op: usize, fence: u64) -> Option<String> {
+    /// The fence of the tenure that `op` was given: in order with all others of its lock. A reader's
+    /// lies between the writers before it and those after.
+    fn number(&mut self, op: usize, fence: u64, kind: Kind) -> Option<String> {
         let entry = &self.ops[op];
-        let (lock, token) = (entry.ask.lock, entry.token()?.clone());
-        let excused = entry.excused;
-        let tenures = &mut self.locks[lock].tenures;
-        let Some(index) = tenures.iter().rposition(|tenure| tenure.token == token) else {
+        let (lock, excused) = (entry.ask.lock, entry.excused);
+        let Some(token) = entry.token().cloned() else {
+            return Some(format!(
+                "O1: op{op} was given a lease of a tenure that its owner has not"
+            ));
+        };
+        let log = &mut self.locks[lock];
+        let how = match kind {
+            Kind::Shared => How::Reads,
+            Kind::Permits { count, .. } => How::Permits(count),
+            _ => How::Alone,
+        };
+        let of = |tenure: &Tenure| tenure.token == token && tenure.how == how;
+        let Some(index) = log.tenures.iter().rposition(of) else {
             return (!excused)
                 .then(|| format!("O1: op{op} was given a lease that the server never granted"));
         };
-        tenures[index].fence = Some(fence);
-        let epoch = tenures[index].epoch;
-        for (other, tenure) in tenures.iter().enumerate() {
+        if let Some(Owned { how: at, fence: Some(told), .. }) = log.owners.get(&token)
+            && *at == how
+            && *told != fence
+            && !excused
+        {
+            return Some(format!("O2: op{op} is told fence {fence}, the server has {told}"));
+        }
+        log.tenures[index].fence = Some(fence);
+        let epoch = log.tenures[index].epoch;
+        for (other, tenure) in log.tenures.iter().enumerate() {
             let Some(its) = tenure.fence.filter(|_| tenure.epoch == epoch && other != index) else {
                 continue;
             };
-            if (other < index) != (its < fence) || its == fence {
+            let after = other > index;
+            let right = match (how, tenure.how) {
+                (How::Reads, How::Reads) => true,
+                // What the server forgot it can't count from.
+                (How::Reads, _) | (_, How::Reads) if tenure.forgiven => true,
+                (How::Reads, _) => (its > fence) == after,
+                (_, How::Reads) => (its >= fence) == after,
+                (How::Permits(_), _) => its != fence,
+                _ => its != fence && after == (its > fence),
+            };
+            if !right {
                 return Some(format!(
                     "O2: the fence {fence} of op{op} (tenure {index}) is out of order with {its} (tenure {other})"
                 ));

@@ -1,12 +1,13 @@
 //! What must happen in time: locks of the gone are free again (O4), waiters are granted what is free
 //! and calls return (O5).
 
-use super::bench::Judge;
+use super::bench::{Judge, State};
 use super::ops::{Ending, Op};
+use super::tenures::LockLog;
 
 const SECOND: u64 = 1_000_000_000;
 /// A fault's late effects: a request under way, a timeout, a pause before the next attempt.
-const AFTER: u64 = 10 * SECOND;
+pub(super) const AFTER: u64 = 10 * SECOND;
 /// How long a request may be unanswered.
 const REQUEST: u64 = 5 * SECOND;
 /// A clean-up is tried again until then after a fault's end: a request that went into the void is
@@ -20,7 +21,11 @@ impl Judge {
     pub(crate) fn tick(&self) {
         self.learn();
         let now = self.kernel.now();
-        let broken = self.orphan(now).or_else(|| self.stalled(now)).or_else(|| self.stuck(now));
+        let broken = self
+            .orphan(now)
+            .or_else(|| self.stalled(now))
+            .or_else(|| self.tangled(now))
+            .or_else(|| self.stuck(now));
         if let Some(text) = broken {
             self.accuse(text);
         }
@@ -29,69 +34,78 @@ impl Judge {
     /// O4: a lock that is owned by an attempt that is over.
     fn orphan(&self, now: u64) -> Option<String> {
         let state = self.state();
-        for (lock, log) in state.locks.iter().enumerate() {
-            let Some((token, expires)) = &log.owner else { continue };
-            let name = &self.names[lock];
-            let Some(id) = state.tokens.get(token).copied() else { continue };
-            let op = &state.ops[id];
-            if expires.is_none() {
-                return Some(format!("O4: op{id} owns {name} without an end"));
-            }
-            // Given up for another token, or over.
-            let newer = op
-                .tokens
-                .iter()
-                .position(|(own, _)| own == token)
-                .and_then(|index| op.tokens.get(index + 1).map(|(_, at)| (*at, Ending::Tidy)));
-            let lost = op.lost.map(|(at, _)| (at, Ending::Lost));
-            let Some((since, ending)) = newer.or(lost).or(op.ended) else { continue };
-            let disturbed = state.disturbed[op.life.machine];
-            let grace = (op.ask.ttl / 10).max(SECOND / 2);
-            let ttl = op.ask.ttl.max(2 * SECOND) + grace;
-            let revived = log.revived > since;
-            let since = since.max(log.revived);
-            if now > since.max(disturbed) + ttl + AFTER + 2 * SECOND + state.stepped_back {
-                return Some(format!("O4: op{id} is over ({ending:?}) but still owns {name}"));
-            }
-            let here = self.kernel.lives(op.life) && state.paused[op.life.machine] <= now;
-            if ending != Ending::Tidy || !here || revived {
-                continue;
-            }
-            let quiet = disturbed + AFTER < since;
-            let bound = if quiet { SECOND / 3 + 20 * self.latency } else { CLEAN };
-            // By its own clock the server had ended it, and nobody need try any more.
-            if now > since.max(disturbed) + bound + state.stepped_back {
-                return Some(format!(
-                    "O4: op{id} is over and nothing is wrong, but it owns {name} for {} ms since",
-                    (now - since.max(disturbed)) / 1_000_000
-                ));
-            }
-        }
-        None
+        let owners = |lock: &LockLog| -> Vec<_> {
+            lock.owners.iter().map(|(token, owned)| (token.clone(), owned.ends)).collect()
+        };
+        let all = state.locks.iter().enumerate();
+        all.flat_map(|(lock, log)| owners(log).into_iter().map(move |owner| (lock, owner)))
+            .find_map(|(lock, (token, ends))| self.orphan_of(&state, now, lock, &token, ends))
     }
 
-    /// O5: a lock that is free while someone waits for it.
+    fn orphan_of(
+        &self,
+        state: &State,
+        now: u64,
+        lock: usize,
+        token: &[u8],
+        ends: Option<i64>,
+    ) -> Option<String> {
+        let (log, name) = (&state.locks[lock], &self.places[lock].name);
+        let id = state.tokens.get(token).copied()?;
+        let op = &state.ops[id];
+        if ends.is_none() {
+            return Some(format!("O4: op{id} owns {name} without an end"));
+        }
+        // Given up for another token, or over.
+        let newer = op
+            .tokens
+            .iter()
+            .position(|(own, _)| own == token)
+            .and_then(|index| op.tokens.get(index + 1).map(|(_, at)| (*at, Ending::Tidy)));
+        let lost = op.lost.map(|(at, _)| (at, Ending::Lost));
+        let (since, ending) = newer.or(lost).or(op.ended)?;
+        let disturbed = state.disturbed[op.life.machine];
+        let grace = (op.ask.ttl / 10).max(SECOND / 2);
+        let ttl = op.ask.ttl.max(2 * SECOND) + grace;
+        let revived = log.revived > since;
+        let since = since.max(log.revived);
+        if now > since.max(disturbed) + ttl + AFTER + 2 * SECOND + state.stepped_back {
+            return Some(format!("O4: op{id} is over ({ending:?}) but still owns {name}"));
+        }
+        let here = self.kernel.lives(op.life) && state.paused[op.life.machine] <= now;
+        if ending != Ending::Tidy || !here || revived {
+            return None;
+        }
+        let quiet = disturbed + AFTER < since;
+        let bound = if quiet { SECOND / 3 + 20 * self.latency } else { CLEAN };
+        // By its own clock the server had ended it, and nobody need try any more.
+        (now > since.max(disturbed) + bound + state.stepped_back).then(|| {
+            format!(
+                "O4: op{id} is over and nothing is wrong, but it owns {name} for {} ms since",
+                (now - since.max(disturbed)) / 1_000_000
+            )
+        })
+    }
+
+    /// O5: one that waits though its turn has come.
     fn stalled(&self, now: u64) -> Option<String> {
-        let state = self.state();
-        for (lock, log) in state.locks.iter().enumerate() {
-            if log.owner.is_some() {
-                continue;
-            }
-            for (id, op) in state.running() {
-                if op.ask.lock != lock || !op.waiting() || !op.ask.queues {
-                    continue;
-                }
-                let disturbed = state.disturbed[op.life.machine].max(state.paused[op.life.machine]);
-                let since = op.started.max(log.free_since).max(disturbed);
-                let quiet = disturbed + AFTER < now;
-                let bound = if quiet { BEAT + 20 * self.latency } else { CLEAN };
-                if now > since + bound {
-                    return Some(format!(
-                        "O5: {} is free for {} ms while op{id} waits for it",
-                        self.names[lock],
-                        (now - since) / 1_000_000
-                    ));
-                }
+        let mut state = self.state();
+        let waits = |(_, op): &(usize, &Op)| op.waiting();
+        let waiting: Vec<_> =
+            state.running().filter(waits).map(|(_, op)| (op.ask.lock, op.ask.how)).collect();
+        waiting.into_iter().for_each(|(lock, how)| state.bar(lock, how, now));
+        for (id, op) in state.running().filter(|(_, op)| op.waiting() && op.ask.queues) {
+            let Some((since, why)) = self.due(&state, id, op) else { continue };
+            let disturbed = state.disturbed[op.life.machine].max(state.paused[op.life.machine]);
+            let since = op.started.max(since).max(disturbed);
+            let quiet = disturbed + AFTER < now;
+            let bound = if quiet { BEAT + 20 * self.latency } else { CLEAN };
+            if now > since + bound {
+                return Some(format!(
+                    "O5: op{id} waits for {} for {} ms though {why}",
+                    self.places[op.ask.lock].name,
+                    (now - since) / 1_000_000
+                ));
             }
         }
         None
@@ -104,7 +118,9 @@ impl Judge {
             let wait = op.ask.wait.filter(|_| op.waiting())?;
             let local = self.kernel.boot(op.life.machine).as_nanos();
             let paused = state.paused[op.life.machine];
-            let due = op.started_local + wait + 100_000_000;
+            // What was taken of several is given back first.
+            let back = if op.grouped() { SECOND } else { 0 };
+            let due = op.started_local + wait + back + 100_000_000;
             (local > due && now > paused + 100_000_000).then(|| local - due)
         };
         state.running().find_map(|(id, op)| {
@@ -118,11 +134,32 @@ impl Judge {
         REQUEST
     }
 
-    /// The lease of `op` may last for this long from a request on.
+    /// The tenure of `op` may last for this long from a request on.
     pub(crate) fn longer(&self, op: usize, ttl: u64) {
         let mut state = self.state();
-        let ask = &mut state.ops[op].ask;
-        ask.ttl = ask.ttl.max(ttl);
+        let token = state.ops[op].token().cloned();
+        let of = |op: &&mut Op| op.token() == token.as_ref();
+        for op in state.ops.iter_mut().filter(of) {
+            op.ask.ttl = op.ask.ttl.max(ttl);
+        }
+    }
+
+    /// O5: an attempt ends for a deadlock, though no user holds one lock while it waits for another by
+    /// itself. What an earlier attempt was granted after it was given up counts as its owner's until it
+    /// is buried: a limit.
+    pub(crate) fn deadlocked(&self, op: usize) {
+        let state = self.state();
+        let own = &state.ops[op];
+        let given_up = state.ops[..op].iter().any(|it| {
+            it.life == own.life
+                && it.ask.lock == own.ask.lock
+                && it.ended.is_some()
+                && it.fence == 0
+        });
+        drop(state);
+        if !given_up {
+            self.accuse(format!("O5: op{op} is told of a deadlock where there is none"));
+        }
     }
 
     /// O5: an attempt that says "timed out" before its time. By the machine's clock.

@@ -1,5 +1,6 @@
 //! What the users of the simulated machines do.
 
+mod plan;
 mod session;
 mod stage;
 mod tenure;

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use leasehold::Client;
 use leasehold::store::Evict;
+use leasehold::{Client, Owner};
 
 use super::Stage;
 use crate::SeededRandom;
@@ -25,13 +25,16 @@ pub(super) struct Session {
     pub(super) life: Life,
     pub(super) client: Client,
     pub(super) random: SeededRandom,
+    /// For what it takes more than once.
+    pub(super) owner: Option<Owner>,
     _at_work: AtWork,
 }
 
 impl Session {
     pub(super) fn new(stage: Arc<Stage>, life: Life, client: Client, random: SeededRandom) -> Self {
         let at_work = AtWork(Arc::clone(&stage));
-        Self { stage, life, client, random, _at_work: at_work }
+        let owner = if stage.mix.owners { client.owner().ok() } else { None };
+        Self { stage, life, client, random, owner, _at_work: at_work }
     }
 
     pub(super) async fn run(self) {
@@ -40,6 +43,7 @@ impl Session {
             match self.random.below(40) {
                 0 => self.inspect().await,
                 1 if evicts => self.evict().await,
+                2..=9 if self.stage.mix.several => self.several().await,
                 _ => self.tenure().await,
             }
             self.rest(self.stage.think_ms).await;
@@ -59,7 +63,7 @@ impl Session {
     }
 
     pub(super) fn lock(&self) -> usize {
-        usize::try_from(self.random.below(self.stage.locks.len() as u64)).unwrap_or_default()
+        usize::try_from(self.random.below(self.stage.mix.places.len() as u64)).unwrap_or_default()
     }
 
     pub(super) fn one_in(&self, count: u64) -> bool {
@@ -67,7 +71,7 @@ impl Session {
     }
 
     async fn inspect(&self) {
-        let name = &self.stage.locks[self.lock()];
+        let name = &self.stage.mix.places[self.lock()].name;
         if self.one_in(4) {
             let _ = self.client.list("", None, 10).await;
         } else {
@@ -76,7 +80,7 @@ impl Session {
     }
 
     async fn evict(&self) {
-        let name = &self.stage.locks[self.lock()];
+        let name = &self.stage.mix.places[self.lock()].name;
         let judge = &self.stage.judge;
         judge.struck(Fault::Evict, judge.at(self.life.machine), self.life.machine);
         judge.note(|| format!("m{} evicts {name}", self.life.machine));

@@ -6,12 +6,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use leasehold::runtime::Runtime;
 use leasehold::store::redis::{RedisStore, Settings};
-use leasehold::{Client, ClientOptions, Lease};
+use leasehold::{Client, ClientOptions, Leases};
 
 use super::session::Session;
 use crate::SeededRandom;
 use crate::sim::judge::Judge;
 use crate::sim::kernel::{Kernel, Life};
+use crate::sim::mix::Mix;
 use crate::sim::net::{Net, SimDial};
 
 /// What all users of a schedule share.
@@ -19,7 +20,7 @@ pub(crate) struct Stage {
     pub(crate) kernel: Arc<Kernel>,
     pub(crate) judge: Arc<Judge>,
     pub(crate) net: Arc<Net>,
-    pub(crate) locks: Vec<String>,
+    pub(crate) mix: Mix,
     /// The spans of time that its users favour, in ms.
     pub(crate) ttls: Vec<u64>,
     pub(crate) hold_ms: u64,
@@ -30,7 +31,7 @@ pub(crate) struct Stage {
     sessions: AtomicU64,
     users: u64,
     random: SeededRandom,
-    leaked: Mutex<Vec<Arc<Lease>>>,
+    leaked: Mutex<Vec<Arc<Leases>>>,
 }
 
 impl Stage {
@@ -38,7 +39,7 @@ impl Stage {
         kernel: Arc<Kernel>,
         judge: Arc<Judge>,
         net: Arc<Net>,
-        locks: Vec<String>,
+        mix: Mix,
         random: SeededRandom,
     ) -> Arc<Self> {
         let pick = |all: &[u64]| all[random.below(all.len() as u64) as usize];
@@ -47,7 +48,7 @@ impl Stage {
             kernel,
             judge,
             net,
-            locks,
+            mix,
             ttls,
             hold_ms: pick(&[5, 50, 400, 1500]),
             think_ms: pick(&[5, 50, 300]),
@@ -110,7 +111,7 @@ impl Stage {
     }
 
     /// A lease that no user will touch again, nor drop.
-    pub(super) fn leak(&self, lease: Arc<Lease>) {
+    pub(super) fn leak(&self, lease: Arc<Leases>) {
         self.leaked.lock().unwrap_or_else(PoisonError::into_inner).push(lease);
     }
 

@@ -1,64 +1,67 @@
-//! One attempt to take a lock and, if it is granted, the time under it.
+//! One attempt to take a lock, or several, and if they are granted the time under them.
 
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
-use leasehold::{ErrorKind, Lease, Lock};
+use leasehold::store::Kind;
+use leasehold::{ErrorKind, Leases, Result};
 
+use super::plan::{Limit, Plan, nanos};
 use super::session::Session;
-use crate::sim::fault::{Fault, one_of};
+use crate::sim::fault::Fault;
 use crate::sim::judge::{Ask, Ending, Judge};
+use crate::sim::mix::Family;
 use crate::sim::net::first;
-
-/// The longest tenure of one that is leaked.
-const LEAK: Duration = Duration::from_millis(2500);
-
-enum Got {
-    Lease(Arc<Lease>),
-    Busy,
-    Gave,
-}
 
 impl Session {
     /// Takes a lock, or not, and all that follows.
     pub(super) async fn tenure(&self) {
-        let (stage, judge) = (&self.stage, &self.stage.judge);
-        let lock = self.lock();
-        let ttl = Duration::from_millis(one_of(&self.random, &stage.ttls).unwrap_or(1000));
-        let (leak, fixed) = (self.one_in(40), self.one_in(8));
-        let max_hold = leak.then_some(LEAK).or_else(|| {
-            self.one_in(12).then(|| Duration::from_millis(300 + self.random.below(3000)))
-        });
-        let mut described = self.client.lock(&stage.locks[lock]).ttl(ttl);
-        if fixed {
-            described = described.fixed_term();
-        }
-        if let Some(limit) = max_hold {
-            described = described.max_hold(limit);
-        }
-        let kept = !fixed && max_hold.is_none();
-        let nanos = |span: Duration| u64::try_from(span.as_nanos()).unwrap_or(u64::MAX);
-        let tries = self.one_in(4);
-        let limit = if tries {
-            Some(Duration::from_nanos(Judge::no_wait()))
-        } else {
-            (!self.one_in(3)).then(|| Duration::from_millis(20 + self.random.below(6000)))
+        let limit = self.limit();
+        let plan = self.plan(limit);
+        let op = self.stage.judge.begin(self.life, &[plan.ask]);
+        let lock = plan.lock.clone();
+        let future = async {
+            let got = match limit {
+                Limit::Tries => lock.try_acquire().await?,
+                Limit::Within(limit) => Some(lock.wait(limit).acquire().await?),
+                Limit::Never => Some(lock.acquire().await?),
+            };
+            Ok(got.map(Leases::from))
         };
-        let ask = Ask { lock, wait: limit.map(nanos), queues: !tries, ttl: nanos(ttl), kept };
-        let op = judge.begin(self.life, ask);
-        match self.attempt(op, described, tries, limit).await {
-            Got::Lease(lease) => self.hold(op, lease, ttl, leak).await,
-            Got::Busy | Got::Gave => judge.finish(op, Ending::Tidy),
+        if let Some(leases) = self.attempt(&op, future).await {
+            self.stage.judge.granted(op.clone(), &leases);
+            self.hold(op, leases, &plan).await;
         }
     }
 
-    /// Awaits the lock, perhaps only for a moment.
-    async fn attempt(&self, op: usize, lock: Lock, tries: bool, limit: Option<Duration>) -> Got {
-        let (stage, judge) = (&self.stage, &self.stage.judge);
-        let lock = match limit {
-            Some(limit) if !tries => lock.wait(limit),
-            _ => lock,
+    /// Takes several locks together, or none of them.
+    pub(super) async fn several(&self) {
+        let limit = self.limit();
+        let plans = self.plan_several(limit);
+        let asks: Vec<Ask> = plans.iter().map(|plan| plan.ask).collect();
+        let ops = self.stage.judge.begin(self.life, &asks);
+        let all = self.client.lock_all(plans.iter().map(|plan| plan.lock.clone()));
+        let future = async {
+            match limit {
+                Limit::Tries => all.try_acquire().await,
+                Limit::Within(limit) => all.wait(limit).acquire().await.map(Some),
+                Limit::Never => all.acquire().await.map(Some),
+            }
         };
+        if let Some(leases) = self.attempt(&ops, future).await {
+            self.stage.judge.granted(ops.clone(), &leases);
+            self.hold(ops, leases, &plans[0]).await;
+        }
+    }
+
+    /// Awaits the locks, perhaps only for a moment. None where they were not had, and that is noted.
+    async fn attempt(
+        &self,
+        ops: &Range<usize>,
+        future: impl Future<Output = Result<Option<Leases>>>,
+    ) -> Option<Arc<Leases>> {
+        let (stage, judge, op) = (&self.stage, &self.stage.judge, ops.start);
         let cancels = stage.net.swarm.has(Fault::Cancel) && self.one_in(4);
         // Before the answer, around it, or after a while in the queue; waits for ever end somehow.
         let scale = [200, 3000, 50_000, 2_000_000][self.random.below(4) as usize];
@@ -66,80 +69,132 @@ impl Session {
             true => Duration::from_micros(self.random.below(scale) + self.random.below(scale)),
             false => Duration::from_secs(40),
         };
-        let future =
-            async { if tries { lock.try_acquire().await } else { lock.acquire().await.map(Some) } };
-        let future = stage.kernel.as_op(op, future);
-        let done = first(future, self.sleep(moment)).await;
+        let done = first(stage.kernel.as_op(op, future), self.sleep(moment)).await;
         match done {
-            Some(Ok(Some(lease))) => {
-                let lease = Arc::new(lease);
-                let heard = Arc::clone(judge);
-                lease.on_lost(move |reason| heard.lost(op, reason));
-                judge.granted(op, &lease);
-                Got::Lease(lease)
+            Some(Ok(Some(leases))) => {
+                let leases = Arc::new(leases);
+                for (op, lease) in ops.clone().zip(leases.iter()) {
+                    let heard = Arc::clone(judge);
+                    lease.on_lost(move |reason| heard.lost(op, reason));
+                }
+                return Some(leases);
             }
-            Some(Ok(None)) => Got::Busy,
+            Some(Ok(None)) => {}
             Some(Err(error)) => {
                 judge.note(|| format!("op{op} fails: {error}"));
                 match error.kind() {
                     ErrorKind::Timeout => judge.timed_out(op),
                     ErrorKind::StoreUnavailable => {}
+                    ErrorKind::Deadlock => judge.deadlocked(op),
                     kind => judge.accuse(format!("op{op} fails with {kind:?}: {error}")),
                 }
-                Got::Gave
             }
-            None => {
-                if cancels {
-                    judge.struck(Fault::Cancel, judge.at(self.life.machine), self.life.machine);
-                }
-                Got::Gave
+            None if cancels => {
+                judge.struck(Fault::Cancel, judge.at(self.life.machine), self.life.machine);
             }
+            None => {}
         }
+        self.finish(ops, Ending::Tidy);
+        None
     }
 
-    async fn hold(&self, op: usize, lease: Arc<Lease>, ttl: Duration, leak: bool) {
-        let judge = &self.stage.judge;
-        while self.stage.more() && self.stage.take() && !self.one_in(3) {
+    async fn hold(&self, ops: Range<usize>, leases: Arc<Leases>, plan: &Plan) {
+        let (stage, judge) = (&self.stage, &self.stage.judge);
+        let alone = leases.len() == 1;
+        let reads = alone && stage.mix.places[plan.ask.lock].family == Family::Reads;
+        while stage.more() && stage.take() && !self.one_in(3) {
             match self.random.below(12) {
-                0 => self.extend(op, &lease, ttl).await,
-                1 => lease.touch(),
-                2 => self.sleep(ttl.mul_f64(0.3 + self.random.below(14) as f64 / 10.0)).await,
-                _ => self.rest(self.stage.hold_ms).await,
+                0 => self.extend(&ops, &leases, plan.ttl).await,
+                1 => leases.touch(),
+                2 => self.sleep(plan.ttl.mul_f64(0.3 + self.random.below(14) as f64 / 10.0)).await,
+                3 | 4 if stage.mix.changes && reads && !plan.owned => {
+                    self.change(ops.start, &leases).await;
+                }
+                3 | 4 if plan.owned => self.again(plan).await,
+                _ => self.rest(stage.hold_ms).await,
             }
             // Some go on as if nothing had happened, as users do.
-            if !lease.is_held() && !self.one_in(3) {
+            if !leases.is_held() && !self.one_in(3) {
                 break;
             }
         }
-        if leak {
-            judge.leaked(op);
-            self.stage.leak(lease);
+        for (op, lease) in ops.clone().zip(leases.iter()) {
+            judge.steady(op, lease.fence());
+        }
+        if plan.leak {
+            judge.leaked(ops.start);
+            stage.leak(leases);
             return;
         }
-        let lost = !lease.is_held();
-        match self.random.below(10) {
-            0..=5 => {
-                judge.finish(op, if lost { Ending::Lost } else { Ending::Tidy });
-                lease.release().await;
-            }
-            6 => {
-                judge.finish(op, if lost { Ending::Lost } else { Ending::Tidy });
-                let moment = Duration::from_micros(self.random.below(3000));
-                first(lease.release(), self.sleep(moment)).await;
-            }
-            _ => judge.finish(op, if lost { Ending::Lost } else { Ending::Tidy }),
+        for (op, lease) in ops.clone().zip(leases.iter()) {
+            let lost = !lease.is_held();
+            judge.finish(op, if lost { Ending::Lost } else { Ending::Tidy });
         }
-        drop(lease);
+        let release = async {
+            match alone {
+                true => drop(leases[0].release().await),
+                false => drop(leases.release().await),
+            }
+        };
+        match self.random.below(10) {
+            0..=5 => release.await,
+            6 => {
+                let moment = Duration::from_micros(self.random.below(3000));
+                first(release, self.sleep(moment)).await;
+            }
+            _ => {}
+        }
     }
 
-    async fn extend(&self, op: usize, lease: &Lease, ttl: Duration) {
+    fn finish(&self, ops: &Range<usize>, ending: Ending) {
+        ops.clone().for_each(|op| self.stage.judge.finish(op, ending));
+    }
+
+    async fn extend(&self, ops: &Range<usize>, leases: &Leases, ttl: Duration) {
         let longer = ttl.mul_f64(0.5 + self.random.below(20) as f64 / 10.0);
-        self.stage.judge.longer(op, u64::try_from(longer.as_nanos()).unwrap_or(u64::MAX));
+        ops.clone().for_each(|op| self.stage.judge.longer(op, nanos(longer)));
         if self.one_in(3) {
             let moment = Duration::from_micros(self.random.below(20_000));
-            first(lease.extend(longer), self.sleep(moment)).await;
+            first(leases.extend(longer), self.sleep(moment)).await;
         } else {
-            let _ = lease.extend(longer).await;
+            let _ = leases.extend(longer).await;
+        }
+    }
+
+    /// A reader is to write, or a writer to read on.
+    async fn change(&self, op: usize, leases: &Arc<Leases>) {
+        let (judge, lease) = (&self.stage.judge, &leases[0]);
+        let reads = lease.kind() == Kind::Shared;
+        let change = async { if reads { lease.upgrade().await } else { lease.downgrade().await } };
+        let moment = match self.one_in(3) {
+            true => Duration::from_micros(self.random.below(20_000)),
+            false => Duration::from_secs(40),
+        };
+        match first(change, self.sleep(moment)).await {
+            Some(Ok(())) => judge.turned(op, leases),
+            Some(Err(error)) => match error.kind() {
+                ErrorKind::Lost | ErrorKind::StoreUnavailable | ErrorKind::Unsupported => {}
+                ErrorKind::Deadlock if reads => {}
+                kind => judge.accuse(format!("op{op} can't change, {kind:?}: {error}")),
+            },
+            None => {}
+        }
+    }
+
+    /// The owner takes what it holds once more; where it does not hold it any more, in its own right.
+    async fn again(&self, plan: &Plan) {
+        let judge = &self.stage.judge;
+        let ask = Ask { queues: false, wait: Some(Judge::no_wait()), ..plan.ask };
+        let op = judge.begin(self.life, &[ask]);
+        let lock = plan.lock.clone();
+        let future = async { lock.try_acquire().await.map(|lease| lease.map(Leases::from)) };
+        let Some(leases) = self.attempt(&op, future).await else { return };
+        judge.granted(op.clone(), &leases);
+        self.rest(self.stage.hold_ms).await;
+        let lost = !leases.is_held();
+        judge.finish(op.start, if lost { Ending::Lost } else { Ending::Tidy });
+        if self.one_in(2) {
+            leases[0].release().await;
         }
     }
 }

@@ -142,8 +142,7 @@ impl Net {
             format!("c{id} m{} {} {} -> {answer}", life.machine, step.word(), tokens.join(","))
         });
         let refused = reply.is_some_and(|bytes| bytes.starts_with(b"-"));
-        let (tokens, buried) = (&meant.tokens[..], &meant.buried[..]);
-        let cause = Cause { life, step, tokens, buried, refused };
+        let cause = Cause { step, meant, refused };
         self.observe(state, Some(cause));
         outputs
     }

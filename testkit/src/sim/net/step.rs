@@ -65,18 +65,31 @@ pub(crate) struct Meant {
     pub(crate) tokens: Vec<Vec<u8>>,
     /// Those that get a tombstone: releases with and without travel together.
     pub(crate) buried: Vec<Vec<u8>>,
+    /// The keys of each lock, as many as tokens.
+    pub(crate) keys: Vec<Vec<Vec<u8>>>,
+    /// All or none.
+    pub(crate) together: bool,
 }
+
+/// The keys of one lock in a request.
+const KEYS: usize = 4;
 
 /// What a request is for. A heartbeat looks like an acquire.
 pub(crate) fn meaning(args: &[Vec<u8>], purpose: Purpose) -> Meant {
     let script = args.first().is_some_and(|name| name.to_ascii_uppercase().starts_with(b"EVAL"));
     let count = args.get(2).and_then(|text| std::str::from_utf8(text).ok()?.parse::<usize>().ok());
     let (true, Some(count)) = (script, count) else {
-        return Meant { step: Step::Connect, tokens: Vec::new(), buried: Vec::new() };
+        let (tokens, buried, keys) = (Vec::new(), Vec::new(), Vec::new());
+        return Meant { step: Step::Connect, tokens, buried, keys, together: false };
     };
     let argv = args.get(3 + count..).unwrap_or_default();
     let is_token = |arg: &&Vec<u8>| arg.len() == 32 && arg.iter().all(u8::is_ascii_hexdigit);
-    let tokens: Vec<Vec<u8>> = argv.iter().filter(is_token).cloned().collect();
+    let mut tokens: Vec<Vec<u8>> = argv.iter().filter(is_token).cloned().collect();
+    // A look at who waits has their tokens, after a number that is none of ms.
+    let looks = argv.len() == 1 + tokens.len() && matches!(argv[0].len(), 1..=3);
+    if looks {
+        tokens.clear();
+    }
     let is_release = !tokens.is_empty() && argv.len() == 2 * tokens.len();
     let pairs = argv.chunks_exact(2).filter(|pair| is_release && !pair[0].is_empty());
     let buried: Vec<Vec<u8>> = pairs.map(|pair| pair[1].clone()).collect();
@@ -88,5 +101,10 @@ pub(crate) fn meaning(args: &[Vec<u8>], purpose: Purpose) -> Meant {
         [only] if only.is_empty() || only.len() > 6 => Step::Evict,
         _ => Step::Inspect,
     };
-    Meant { step, tokens, buried }
+    let keys = match tokens.len() * KEYS == count {
+        true => args[3..3 + count].chunks_exact(KEYS).map(<[Vec<u8>]>::to_vec).collect(),
+        false => Vec::new(),
+    };
+    let together = step == Step::Acquire && argv.len() == 5 * tokens.len() + 1;
+    Meant { step, tokens, buried, keys, together }
 }
