@@ -12,7 +12,7 @@ use crate::plain::Failure;
 /// One try to take a lock, and its tenure. Dropping it gives up either.
 #[derive(uniffi::Object)]
 pub struct Attempt {
-    attempt: Bridge,
+    attempt: Arc<Bridge>,
     held: OnceLock<Held>,
 }
 
@@ -47,6 +47,13 @@ impl Attempt {
     /// Stops waiting, or gives back what was obtained.
     pub fn cancel(&self) {
         self.attempt.cancel();
+    }
+
+    /// A handle for each tenure, of locks that were taken together. This one owns them.
+    pub fn each(&self) -> Vec<Arc<Self>> {
+        let all = self.held.get().map(Held::each).unwrap_or_default();
+        let part = |held| Self { attempt: Arc::clone(&self.attempt), held: OnceLock::from(held) };
+        all.into_iter().map(part).map(Arc::new).collect()
     }
 
     /// The fencing token; 0 where nothing is held.
@@ -132,7 +139,7 @@ impl Attempt {
 
 impl Attempt {
     pub(crate) fn of(attempt: Bridge) -> Arc<Self> {
-        Arc::new(Self { attempt, held: OnceLock::new() })
+        Arc::new(Self { attempt: Arc::new(attempt), held: OnceLock::new() })
     }
 
     fn state(&self, outcome: Option<Outcome>) -> Result<State, Failure> {

@@ -43,6 +43,19 @@ pub struct Request {
     pub order: String,
 }
 
+impl From<Request> for LockRequest {
+    fn from(request: Request) -> Self {
+        let Request { name, shared, permits, capacity, try_only, .. } = request;
+        let Request { ttl, wait, fixed_term, max_hold, owner, priority, note, order, .. } = request;
+        let kind = kind(shared, permits, capacity);
+        // 128 bits at most: the Kotlin half has checked it.
+        let owner = owner.and_then(|number| number.parse().ok());
+        let ttl = Some(ttl);
+        let order = Some(order);
+        Self { name, kind, ttl, wait, try_only, fixed_term, max_hold, owner, priority, note, order }
+    }
+}
+
 #[uniffi::export]
 impl Client {
     /// A client of the store at `url`, or of the default store.
@@ -58,26 +71,18 @@ impl Client {
 
     /// Starts one try to take a lock.
     pub fn attempt(&self, request: Request) -> Arc<Attempt> {
-        let Request { name, shared, permits, capacity, try_only, .. } = request;
-        let Request { ttl, wait, fixed_term, max_hold, owner, priority, note, order, .. } = request;
-        let kind = kind(shared, permits, capacity);
-        // 128 bits at most: the Kotlin half has checked it.
-        let owner = owner.and_then(|number| number.parse().ok());
-        let ttl = Some(ttl);
-        let request = LockRequest {
-            name,
-            kind,
-            ttl,
-            wait,
-            try_only,
-            fixed_term,
-            max_hold,
-            owner,
-            priority,
-            note,
-            order: Some(order),
-        };
-        Attempt::of(self.0.attempt(&request))
+        Attempt::of(self.0.attempt(&request.into()))
+    }
+
+    /// Starts one try to take several locks, all or none, with one wait for all of them.
+    pub fn attempt_all(
+        &self,
+        requests: Vec<Request>,
+        wait: Option<f64>,
+        try_only: bool,
+    ) -> Arc<Attempt> {
+        let requests: Vec<_> = requests.into_iter().map(LockRequest::from).collect();
+        Attempt::of(self.0.attempt_all(&requests, wait, try_only))
     }
 
     /// The number of a fresh identity, in decimal.

@@ -17,6 +17,7 @@ import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ExecutionException;
 import leasehold.BlockingClient;
 import leasehold.BlockingLease;
+import leasehold.BlockingLeases;
 import leasehold.InvalidInputException;
 import leasehold.Kind;
 import leasehold.Leasehold;
@@ -226,6 +227,39 @@ class BlockingTest {
             assertEquals(owner, inner.getOwner());
         }
         assertFalse(other.isLocked("o"));
+    }
+
+    @Test
+    void severalAtOnce() throws Exception {
+        var both = List.of(client.lock("b", new LockOptions().note("both")), client.lock("a"));
+        try (BlockingLeases leases = client.acquireAll(both)) {
+            assertEquals(List.of("b", "a"), leases.stream().map(BlockingLease::getName).toList());
+            assertTrue(leases.isHeld());
+            leases.extend(LONG);
+            leases.check(LONG.dividedBy(2));
+            assertEquals("both", other.inspect("b").getHolder().getWho().getNote());
+            assertNull(other.tryAcquireAll(List.of(other.lock("c"), other.lock("a"))));
+            assertThrows(LockTimeoutException.class, () -> other.acquireAll(List.of(other.lock("a")), SHORT));
+            assertRefused("another client", () -> other.acquireAll(both));
+            var next = other.acquireAllAsync(List.of(other.lock("a"), other.lock("c")));
+            awaitWaiting(1);
+            assertEquals(ReleaseState.RELEASED, leases.get(1).release());
+            next.get(60, SECONDS).close();
+        }
+        assertEquals(List.of(), other.list());
+        String done = client.withAll(both, SHORT, leases -> leases.size() + " held");
+        assertEquals("2 held", done);
+        var mine = new Exception("mine");
+        assertSame(mine, assertThrows(Exception.class, () -> client.withAll(both, leases -> {
+            throw mine;
+        })));
+        var error = assertThrows(LockLostException.class, () -> client.withAll(both, leases -> {
+            assertEquals(leases.get(0).getFence(), other.evict("b", "a test"));
+            // The eviction is heard of at a renewal.
+            return assertThrows(LockLostException.class, () -> leases.extend(LONG)).getCode();
+        }));
+        assertEquals(LostReason.REVOKED, error.getReason());
+        assertEquals(List.of(), other.list());
     }
 
     @Test

@@ -85,20 +85,7 @@ public class BlockingClient internal constructor(
     @JvmOverloads
     public fun acquireAsync(name: String, options: LockOptions = LockOptions()): CompletableFuture<BlockingLease> {
         val lock = lock(name, options)
-        val result = CompletableFuture<BlockingLease>()
-        val work = scope.launch {
-            try {
-                val lease = BlockingLease(lock.acquire())
-                // A future that was cancelled takes no value: what comes too late is given back.
-                if (!result.complete(lease)) {
-                    lease.lease.release()
-                }
-            } catch (error: Throwable) {
-                result.completeExceptionally(error)
-            }
-        }
-        result.whenComplete { _, _ -> if (result.isCancelled) work.cancel() }
-        return result
+        return future({ BlockingLease(lock.acquire()) }) { it.lease }
     }
 
     /**
@@ -108,25 +95,52 @@ public class BlockingClient internal constructor(
     @Throws(Exception::class)
     public fun <T> withLock(name: String, options: LockOptions, body: Body<T>): T {
         val lease = acquire(name, options)
-        val result = try {
-            body.run(lease)
-        } catch (error: Throwable) {
-            try {
-                lease.close()
-            } catch (late: Exception) {
-                error.addSuppressed(late)
-            }
-            throw error
-        }
-        if (lease.release() == ReleaseState.LOST) {
-            throw lease.lease.loss()
-        }
-        return result
+        return underBlocking(lease.lease) { body.run(lease) }
     }
 
     /** Runs [body] under a lock, with the defaults. */
     @Throws(Exception::class)
     public fun <T> withLock(name: String, body: Body<T>): T = withLock(name, LockOptions(), body)
+
+    /** Describes a lock, to be taken together with others. Asks nothing of the store. */
+    @JvmOverloads
+    public fun lock(name: String, options: LockOptions = LockOptions()): Lock =
+        Lock(client.native, text("the lock name", name), options.asked)
+
+    /**
+     * Takes several locks, all or none, and waits at most [wait] for all of them together; see
+     * [Client.acquireAll]. Close or release the leases, best with try-with-resources.
+     */
+    @Throws(InterruptedException::class)
+    public fun acquireAll(locks: Iterable<Lock>, wait: Duration): BlockingLeases =
+        acquireAll(Several(client.native, locks, wait.toKotlinDuration()))
+
+    /** Takes several locks, all or none, and waits for ever. */
+    @Throws(InterruptedException::class)
+    public fun acquireAll(locks: Iterable<Lock>): BlockingLeases =
+        acquireAll(Several(client.native, locks, kotlin.time.Duration.INFINITE))
+
+    /** Takes several locks if all of them are free; null where one is held by another. */
+    @Throws(InterruptedException::class)
+    public fun tryAcquireAll(locks: Iterable<Lock>): BlockingLeases? =
+        Several(client.native, locks, kotlin.time.Duration.INFINITE).takeBlocking(tryOnly = true)?.let(::BlockingLeases)
+
+    /** Takes several locks, all or none, without blocking. Cancelling the future gives up the attempt. */
+    public fun acquireAllAsync(locks: Iterable<Lock>, wait: Duration): CompletableFuture<BlockingLeases> =
+        allAsync(locks, wait.toKotlinDuration())
+
+    /** Takes several locks, all or none, without blocking, and waits for ever. */
+    public fun acquireAllAsync(locks: Iterable<Lock>): CompletableFuture<BlockingLeases> =
+        allAsync(locks, kotlin.time.Duration.INFINITE)
+
+    /** Runs [body] under several locks and gives them back; see [withLock] and [acquireAll]. */
+    @Throws(Exception::class)
+    public fun <T> withAll(locks: Iterable<Lock>, wait: Duration, body: BodyOfAll<T>): T =
+        under(acquireAll(locks, wait), body)
+
+    /** Runs [body] under several locks, for which it waits for ever, and gives them back. */
+    @Throws(Exception::class)
+    public fun <T> withAll(locks: Iterable<Lock>, body: BodyOfAll<T>): T = under(acquireAll(locks), body)
 
     /** A fresh identity for the locks of one unit of work. Asks nothing of the store. */
     public fun owner(): Owner = client.owner()
@@ -169,8 +183,33 @@ public class BlockingClient internal constructor(
 
     override fun toString(): String = client.toString()
 
-    private fun lock(name: String, options: LockOptions): Lock =
-        Lock(client.native, text("the lock name", name), options.asked)
+    private fun acquireAll(several: Several) = BlockingLeases(checkNotNull(several.takeBlocking(tryOnly = false)))
+
+    private fun allAsync(locks: Iterable<Lock>, wait: kotlin.time.Duration): CompletableFuture<BlockingLeases> {
+        val several = Several(client.native, locks, wait)
+        return future({ BlockingLeases(checkNotNull(several.take(tryOnly = false))) }) { it.leases.all }
+    }
+
+    private fun <T> under(leases: BlockingLeases, body: BodyOfAll<T>): T =
+        underBlocking(leases.leases.all) { body.run(leases) }
+
+    /** What [take] takes, of which [leaseOf] is to be released where nobody wants it any more. */
+    private fun <L> future(take: suspend () -> L, leaseOf: (L) -> Lease): CompletableFuture<L> {
+        val result = CompletableFuture<L>()
+        val work = scope.launch {
+            try {
+                val taken = take()
+                // A future that was cancelled takes no value: what comes too late is given back.
+                if (!result.complete(taken)) {
+                    leaseOf(taken).release()
+                }
+            } catch (error: Throwable) {
+                result.completeExceptionally(error)
+            }
+        }
+        result.whenComplete { _, _ -> if (result.isCancelled) work.cancel() }
+        return result
+    }
 }
 
 /** One tenure of one lock; see [Lease]. */
@@ -239,19 +278,11 @@ public class BlockingLease internal constructor(internal val lease: Lease) : Aut
 
     /** Gives the lock back and says what became of it. May be called again. */
     @Throws(InterruptedException::class)
-    public fun release(): ReleaseState {
-        val call = lease.releasing()
-        return lease.released(finishBlocking(call, name))
-    }
+    public fun release(): ReleaseState = lease.releaseBlocking()
 
     /** The end of a try-with-resources: a release, of which an interrupt only ends the waiting. */
     override fun close() {
-        val call = lease.releasing()
-        try {
-            lease.released(finishBlocking(call, name))
-        } catch (_: InterruptedException) {
-            Thread.currentThread().interrupt()
-        }
+        lease.close()
     }
 
     override fun toString(): String = lease.toString()

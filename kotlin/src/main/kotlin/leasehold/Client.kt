@@ -80,6 +80,38 @@ public class Client internal constructor(internal val native: NativeClient) {
         block: suspend CoroutineScope.(Lease) -> T,
     ): T = lock(name, ttl, wait, renew, maxHold, owner, priority, note).withLock(block)
 
+    /**
+     * Takes several locks of this client, all or none; release the leases yourself, or use [withAll].
+     *
+     * Those that are free are taken in one atomic step where the store can, and those that are not are waited
+     * for in the order of their names: so no two of these wait for each other, however their lists overlap.
+     * Waits at most [wait] for all of them together; what the single locks say of that does not count. At
+     * most 1,000 locks, each name once. If the caller is cancelled meanwhile, nothing is left behind.
+     *
+     * @throws LockTimeoutException where the wait ran out; nothing is held then, nor after any other error.
+     * @throws InvalidInputException for a wrong list, name or option, or a lock of another client.
+     */
+    public suspend fun acquireAll(locks: Iterable<Lock>, wait: Duration = Duration.INFINITE): Leases =
+        // An attempt that waits has leases or an error.
+        checkNotNull(Several(native, locks, wait).take(tryOnly = false))
+
+    /** Takes several locks if all of them are free; null where one is held by another. */
+    public suspend fun tryAcquireAll(locks: Iterable<Lock>): Leases? =
+        Several(native, locks, Duration.INFINITE).take(tryOnly = true)
+
+    /**
+     * Runs [block] under several locks and gives them back: [acquireAll], and then as [Lock.withLock], of which
+     * the loss of any is the loss of all.
+     */
+    public suspend fun <T> withAll(
+        locks: Iterable<Lock>,
+        wait: Duration = Duration.INFINITE,
+        block: suspend CoroutineScope.(Leases) -> T,
+    ): T {
+        val leases = acquireAll(locks, wait)
+        return under(leases.all) { block(leases) }
+    }
+
     /** The same client for Java, and for Kotlin without coroutines: its calls block their thread. */
     public fun blocking(): BlockingClient = BlockingClient(this)
 

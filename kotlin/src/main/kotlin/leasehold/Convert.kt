@@ -19,6 +19,9 @@ internal fun seconds(what: String, value: Duration): Double {
     return value.toDouble(DurationUnit.SECONDS)
 }
 
+/** How long to wait in seconds; null: for ever. */
+internal fun waiting(value: Duration): Double? = if (value == Duration.INFINITE) null else seconds("wait", value)
+
 /** [value], which must have a UTF-8 form. */
 internal fun text(what: String, value: String): String {
     if (value.isWellFormed()) {

@@ -27,6 +27,8 @@ public class Lease internal constructor(
     /** The lock's name. */
     public val name: String,
     private val attempt: Attempt,
+    /** Those that it was taken together with: they own it, and are not forgotten before it is. */
+    private val together: Lease? = null,
 ) {
     /**
      * The fencing token: larger than that of every tenure of this lock before, and at most 2^53 - 1. It
@@ -47,7 +49,7 @@ public class Lease internal constructor(
     private val end = CompletableDeferred<LeaseEvent>()
     private val listening = AtomicBoolean()
     private val forgotten = Forgotten(name, attempt)
-    private val cleanable = CLEANER.register(this, forgotten)
+    private val cleanable = if (together == null) CLEANER.register(this, forgotten) else null
 
     /** The identity it was taken with. */
     public val owner: Owner? get() = attempt.owner()?.let { Owner(it.toBigInteger()) }
@@ -165,7 +167,7 @@ public class Lease internal constructor(
         } else if (state != ReleaseState.REPEATED) {
             end.complete(LeaseEvent.Released(state))
         }
-        cleanable.clean()
+        cleanable?.clean()
         return state
     }
 

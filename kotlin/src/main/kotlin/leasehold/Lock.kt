@@ -1,19 +1,9 @@
 package leasehold
 
 import kotlin.time.Duration
-import kotlinx.coroutines.CancellationException
 import kotlinx.coroutines.CoroutineScope
-import kotlinx.coroutines.NonCancellable
-import kotlinx.coroutines.cancel
-import kotlinx.coroutines.coroutineScope
-import kotlinx.coroutines.currentCoroutineContext
-import kotlinx.coroutines.ensureActive
-import kotlinx.coroutines.isActive
-import kotlinx.coroutines.withContext
-import leasehold.internal.Attempt
 import leasehold.internal.Client as NativeClient
 import leasehold.internal.Request
-import leasehold.internal.State
 
 /** How a lock is to be held; the default is: alone. */
 internal data class How(val shared: Boolean = false, val permits: Int? = null, val capacity: Int = 0)
@@ -78,99 +68,39 @@ public class Lock internal constructor(
      */
     public suspend fun <T> withLock(block: suspend CoroutineScope.(Lease) -> T): T {
         val lease = acquire()
-        val result = try {
-            guarded(lease, block)
-        } catch (error: Throwable) {
-            withContext(NonCancellable) {
-                try {
-                    lease.release()
-                } catch (late: LockException) {
-                    error.addSuppressed(late)
-                }
-            }
-            // The scope's own end, which the loss brought about; not the caller's, nor one of the block's.
-            val loss = if (error is CancellationException && currentCoroutineContext().isActive) lossIn(error) else null
-            throw loss ?: error
-        }
-        if (withContext(NonCancellable) { lease.release() } == ReleaseState.LOST) {
-            throw lease.loss()
-        }
-        return result
+        return under(lease) { block(lease) }
     }
 
     override fun toString(): String = "<Lock ${shown(name)}>"
 
-    /** The loss that [error] tells of: coroutines may put copies of an exception before it. */
-    private fun lossIn(error: Throwable): Throwable? =
-        generateSequence(error) { it.cause }.take(10).firstOrNull { it is LockLostException && it.lock == name }
-
-    /** Runs [block] in a scope that the loss of [lease] ends. */
-    private suspend fun <T> guarded(lease: Lease, block: suspend CoroutineScope.(Lease) -> T): T = coroutineScope {
-        lease.onLost {
-            val loss = lease.loss()
-            cancel(CancellationException("the lease of lock ${shown(name)} was lost", loss))
-        }
-        block(lease)
-    }
-
-    private suspend fun take(tryOnly: Boolean): Lease? {
-        currentCoroutineContext().ensureActive()
-        val attempt = attempt(tryOnly)
-        try {
-            var state = native(name) { attempt.poll() }
-            if (state == State.PENDING) {
-                Post.settled(attempt::notify)
-                state = native(name) { attempt.poll() }
-            }
-            return lease(attempt, state)
-        } catch (error: Throwable) {
-            // Granted or not: what the caller will never see is given back.
-            attempt.cancel()
-            throw error
-        }
-    }
+    private suspend fun take(tryOnly: Boolean): Lease? =
+        taken(name) { client.attempt(request(tryOnly)) }?.let { Lease(name, it) }
 
     /** Takes the lock in this thread; null where another holds it and it does not wait. */
-    internal fun takeBlocking(tryOnly: Boolean): Lease? {
-        interruptible()
-        val attempt = attempt(tryOnly)
-        try {
-            while (true) {
-                val state = native(name) { attempt.waitFor(SLICE_MS) }
-                if (state != State.PENDING) {
-                    return lease(attempt, state)
-                }
-                interruptible()
-            }
-        } catch (error: Throwable) {
-            attempt.cancel()
-            throw error
+    internal fun takeBlocking(tryOnly: Boolean): Lease? =
+        takenBlocking(name) { client.attempt(request(tryOnly)) }?.let { Lease(name, it) }
+
+    /** What is asked for, where it is one of several locks of [client]. */
+    internal fun requestOf(client: NativeClient): Request {
+        if (client !== this.client) {
+            throw invalid("lock ${shown(name)} is of another client")
         }
+        return request(tryOnly = false)
     }
 
-    private fun attempt(tryOnly: Boolean): Attempt = native(name) {
-        client.attempt(
-            Request(
-                name = name,
-                shared = asked.how.shared,
-                permits = asked.how.permits?.let { count("permits", it) },
-                capacity = count("capacity", asked.how.capacity),
-                tryOnly = tryOnly,
-                ttl = seconds("ttl", asked.ttl),
-                wait = if (asked.wait == Duration.INFINITE) null else seconds("wait", asked.wait),
-                fixedTerm = !asked.renew,
-                maxHold = asked.maxHold?.let { seconds("maxHold", it) },
-                owner = asked.owner?.number?.toString(),
-                priority = asked.priority,
-                note = text("note", asked.note),
-                order = asked.order.word,
-            ),
-        )
-    }
-
-    private fun lease(attempt: Attempt, state: State): Lease? = when (state) {
-        State.HELD -> Lease(name, attempt)
-        State.BUSY -> null
-        State.PENDING -> error("an attempt told that it was done, and was not")
-    }
+    private fun request(tryOnly: Boolean) = Request(
+        name = name,
+        shared = asked.how.shared,
+        permits = asked.how.permits?.let { count("permits", it) },
+        capacity = count("capacity", asked.how.capacity),
+        tryOnly = tryOnly,
+        ttl = seconds("ttl", asked.ttl),
+        wait = waiting(asked.wait),
+        fixedTerm = !asked.renew,
+        maxHold = asked.maxHold?.let { seconds("maxHold", it) },
+        owner = asked.owner?.number?.toString(),
+        priority = asked.priority,
+        note = text("note", asked.note),
+        order = asked.order.word,
+    )
 }
