@@ -1,5 +1,6 @@
 //! One try to take a lock, and the tenure that it comes to: one object, which owns what it obtains.
 
+use std::rc::Rc;
 use std::sync::{Arc, OnceLock};
 
 use leasehold_bridge::{Attempt as Bridge, Held, Outcome};
@@ -15,9 +16,11 @@ use crate::plain::Failure;
 #[napi]
 pub struct Attempt {
     attempt: Arc<Bridge>,
+    /// Of one of several that were tried each alone: what it came to.
+    alone: Option<Outcome>,
     held: OnceLock<Held>,
     failure: OnceLock<Failure>,
-    _place: Option<Place>,
+    place: Rc<Place>,
 }
 
 /// What an attempt came to.
@@ -41,7 +44,7 @@ impl Attempt {
         if self.held.get().is_some() {
             return State::Held;
         }
-        let error = match self.attempt.outcome() {
+        let error = match self.alone.clone().or_else(|| self.attempt.outcome()) {
             None => return State::Pending,
             Some(Outcome::Busy) => return State::Busy,
             Some(Outcome::Held { .. }) => match self.attempt.held() {
@@ -78,17 +81,15 @@ impl Attempt {
         self.attempt.cancel();
     }
 
-    /// A handle for each tenure, of locks that were taken together. This one owns them.
+    /// One for each of several locks, in the order of their list. This one owns what they hold.
     #[napi]
     pub fn each(&self) -> Vec<Attempt> {
-        let all = self.held.get().map(Held::each).unwrap_or_default();
-        let part = |held| Self {
-            attempt: Arc::clone(&self.attempt),
-            held: OnceLock::from(held),
-            failure: OnceLock::new(),
-            _place: None,
-        };
-        all.into_iter().map(part).collect()
+        let alone = self.attempt.each();
+        if alone.is_empty() {
+            let all = self.held.get().map(Held::each).unwrap_or_default();
+            return all.into_iter().map(|held| self.part(None, Some(held))).collect();
+        }
+        alone.into_iter().map(|(outcome, held)| self.part(Some(outcome), held)).collect()
     }
 
     /// The fencing token; 0 where nothing is held.
@@ -164,6 +165,18 @@ impl Attempt {
         self.held.get().map(|held| Call::of(held.upgrade()))
     }
 
+    /// Of a lead: has those who observe be told `value` from now on.
+    #[napi]
+    pub fn proclaim(&self, value: &[u8]) -> Option<Call> {
+        self.held.get().map(|held| Call::of(held.proclaim(value.to_vec())))
+    }
+
+    /// Of a place inside a barrier: leaves, and waits until all have, at most so many seconds.
+    #[napi]
+    pub fn leave(&self, wait: Option<f64>) -> Option<Call> {
+        self.held.get().map(|held| Call::of(held.leave(wait)))
+    }
+
     /// A sign of life: `max_hold` counts anew.
     #[napi]
     pub fn touch(&self) {
@@ -172,7 +185,7 @@ impl Attempt {
         }
     }
 
-    /// Gives the lock back, and goes on with that if nobody waits for the result.
+    /// Gives the lock back, resigns or leaves, and goes on with that if nobody waits for the result.
     #[napi]
     pub fn release(&self) -> Option<Call> {
         self.held.get().map(|held| Call::of(held.release()))
@@ -191,7 +204,17 @@ impl Attempt {
 impl Attempt {
     pub(crate) fn of(attempt: Bridge) -> Self {
         let attempt = Arc::new(attempt);
-        let place = Place::of(&attempt);
-        Self { attempt, held: OnceLock::new(), failure: OnceLock::new(), _place: Some(place) }
+        let place = Rc::new(Place::of(&attempt));
+        Self { attempt, alone: None, held: OnceLock::new(), failure: OnceLock::new(), place }
+    }
+
+    fn part(&self, alone: Option<Outcome>, held: Option<Held>) -> Self {
+        Self {
+            attempt: Arc::clone(&self.attempt),
+            alone,
+            held: held.map_or_else(OnceLock::new, OnceLock::from),
+            failure: OnceLock::new(),
+            place: Rc::clone(&self.place),
+        }
     }
 }

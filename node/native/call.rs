@@ -7,7 +7,7 @@ use napi_derive::napi;
 use crate::mailbox::Mailbox;
 use crate::plain::{Failure, Plain, Value};
 
-/// A call under way. Dropping it stops nothing.
+/// A call under way. Dropping it stops nothing but a mere wait.
 #[napi]
 pub struct Call(Box<dyn Work>);
 
@@ -31,6 +31,12 @@ impl Call {
         self.0.result().and_then(Result::ok)
     }
 
+    /// Ends a mere wait. All other work is finished.
+    #[napi]
+    pub fn cancel(&self) {
+        self.0.cancel();
+    }
+
     /// Has `key` put into `mailbox` when it is done: at once, if it is.
     #[napi]
     pub fn notify(&self, mailbox: &Mailbox, key: f64) {
@@ -48,6 +54,7 @@ trait Work {
     fn done(&self) -> bool;
     fn result(&self) -> Option<Result<Value, ErrorInfo>>;
     fn notify(&self, mailbox: &Mailbox, key: f64);
+    fn cancel(&self);
 }
 
 impl<T: Plain> Work for Pending<T> {
@@ -61,6 +68,10 @@ impl<T: Plain> Work for Pending<T> {
 
     fn notify(&self, mailbox: &Mailbox, key: f64) {
         self.on_done(mailbox.letter(key));
+    }
+
+    fn cancel(&self) {
+        Pending::cancel(self);
     }
 }
 

@@ -7,7 +7,9 @@ use napi_derive::napi;
 
 use crate::attempt::Attempt;
 use crate::call::{Call, now};
-use crate::plain::Failure;
+use crate::latch::Latch;
+use crate::observer::Observer;
+use crate::plain::{Deadlocks, Failure};
 
 /// What is asked of one lock. Spans are seconds; what is absent has its default. `capacity` counts where
 /// there are `permits`.
@@ -120,6 +122,50 @@ impl Client {
     pub fn attempt_all(&self, asked: Vec<Asked>, wait: Option<f64>, try_only: bool) -> Attempt {
         let requests: Vec<_> = asked.into_iter().map(|one| one.request(None, try_only)).collect();
         Attempt::of(self.0.attempt_all(&requests, wait, try_only))
+    }
+
+    /// Starts one try to take each of several locks alone, which waits for none.
+    #[napi]
+    pub fn attempt_each(&self, asked: Vec<Asked>) -> Attempt {
+        let requests: Vec<_> = asked.into_iter().map(|one| one.request(None, true)).collect();
+        Attempt::of(self.0.attempt_each(&requests))
+    }
+
+    /// Starts one try to lead, and to have all be told `value`.
+    #[napi]
+    pub fn campaign(
+        &self,
+        asked: Asked,
+        wait: Option<f64>,
+        try_only: bool,
+        value: &[u8],
+    ) -> Attempt {
+        Attempt::of(self.0.campaign(&asked.request(wait, try_only), value.to_vec()))
+    }
+
+    /// Watches who leads.
+    #[napi]
+    pub fn observe(&self, name: String) -> Observer {
+        Observer::of(self.0.observe(&name))
+    }
+
+    /// A latch, which is kept for so many seconds once it is open.
+    #[napi]
+    pub fn latch(&self, name: String, count: f64, keep: Option<f64>) -> Latch {
+        // At most 2^53 - 1, as in `count_down`: the TypeScript half has checked it.
+        Latch::of(self.0.latch(&name, count as u64, keep))
+    }
+
+    /// Starts one try to be inside a barrier with all others.
+    #[napi]
+    pub fn enter(&self, asked: Asked, wait: Option<f64>, parties: u32) -> Attempt {
+        Attempt::of(self.0.enter(&asked.request(wait, false), parties))
+    }
+
+    /// What the searches for deadlocks came to.
+    #[napi]
+    pub fn deadlocks(&self) -> Either<Deadlocks, Failure> {
+        now(self.0.deadlocks().map(Deadlocks::from))
     }
 
     /// The number of a fresh identity.

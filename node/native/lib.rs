@@ -9,7 +9,9 @@ mod attempt;
 mod call;
 mod client;
 mod holdings;
+mod latch;
 mod mailbox;
+mod observer;
 mod plain;
 
 use std::time::Duration;

@@ -1,7 +1,7 @@
 //! The bridge's plain data as JavaScript objects. The TypeScript half makes its own types of them.
 
-use leasehold_bridge::{ErrorInfo, HolderInfo, LockInfo, Release, WaiterInfo};
-use napi::bindgen_prelude::Either5;
+use leasehold_bridge::{ErrorInfo, HolderInfo, LeaderInfo, LockInfo, Release, WaiterInfo};
+use napi::bindgen_prelude::{Buffer, Either5};
 use napi_derive::napi;
 
 /// An error as data: the TypeScript half has the classes.
@@ -70,6 +70,32 @@ pub struct Who {
     pub note: String,
 }
 
+/// Who leads.
+#[napi(object, object_from_js = false)]
+pub struct Leader {
+    /// The fence of its lease.
+    pub fence: f64,
+    /// What it said last.
+    pub value: Buffer,
+    /// Who it is.
+    pub who: Who,
+}
+
+/// What the searches for deadlocks came to.
+#[napi(object, object_from_js = false)]
+pub struct Deadlocks {
+    /// Looks taken.
+    pub looks: f64,
+    /// Cycles found.
+    pub found: f64,
+    /// Waits that were ended.
+    pub victims: f64,
+    /// Owners in the longest cycle found.
+    pub longest: f64,
+    /// Looks that followed a chain to no end.
+    pub cut: f64,
+}
+
 /// Everything that a call may yield.
 pub(crate) type Value = Either5<bool, String, Lock, Vec<Lock>, f64>;
 
@@ -103,6 +129,12 @@ impl Plain for Option<u64> {
     }
 }
 
+impl Plain for u64 {
+    fn plain(self) -> Value {
+        Either5::E(self as f64)
+    }
+}
+
 impl Plain for LockInfo {
     fn plain(self) -> Value {
         Either5::C(self.into())
@@ -112,6 +144,22 @@ impl Plain for LockInfo {
 impl Plain for Vec<LockInfo> {
     fn plain(self) -> Value {
         Either5::D(self.into_iter().map(Lock::from).collect())
+    }
+}
+
+impl From<LeaderInfo> for Leader {
+    fn from(info: LeaderInfo) -> Self {
+        let LeaderInfo { fence, value, who } = info;
+        Self { fence: fence as f64, value: value.into(), who: who.into() }
+    }
+}
+
+impl From<leasehold_bridge::Deadlocks> for Deadlocks {
+    fn from(found: leasehold_bridge::Deadlocks) -> Self {
+        let leasehold_bridge::Deadlocks { looks, found, victims, longest, cut, .. } = found;
+        let [looks, found, victims, longest, cut] =
+            [looks, found, victims, longest, cut].map(|count| count as f64);
+        Self { looks, found, victims, longest, cut }
     }
 }
 

@@ -2,19 +2,23 @@
 
 import { debuglog, inspect } from "node:util";
 
-import { options, seconds, text, whole } from "./convert.js";
+import { Barrier } from "./barrier.js";
+import { maybeSeconds, options, seconds, text, whole } from "./convert.js";
+import { Election } from "./election.js";
 import { fromFailure } from "./errors.js";
 import "./exit.js";
 import { type Body, Lock, RwLock, Semaphore, bodyOf, under } from "./kinds.js";
+import { Latch } from "./latch.js";
 import type { Lease } from "./lease.js";
-import { type BodyOfAll, type Leases, type Lockable, takeAll } from "./multi.js";
+import { type BodyOfAll, type Leases, type Lockable, takeAll, tryEach } from "./multi.js";
 import { native } from "./native.js";
-import type { Client as NativeClient, Lock as NativeLock, Who } from "./native.js";
-import { Owner } from "./plain.js";
-import type { Duration, LockInfo, LockOptions, TryOptions, WaiterInfo } from "./plain.js";
+import type { Client as NativeClient, Lock as NativeLock } from "./native.js";
+import { Owner, waiterInfo } from "./plain.js";
+import type { Deadlocks, Duration, LockInfo, LockOptions, TryOptions } from "./plain.js";
 import * as post from "./post.js";
 
 const PAGE = new Set(["after", "limit"]);
+const KEPT = new Set(["keep"]);
 const EVICTION = new Set(["fence", "why"]);
 
 const tell = debuglog("leasehold");
@@ -103,6 +107,18 @@ export class Client implements AsyncDisposable {
     return takeAll(this.#native, locks, true, options);
   }
 
+  /**
+   * Takes each of several locks that is free now, in one request, and says of each what came of it, in
+   * the order of their list, as `Promise.allSettled` does: its lease, null where another holds it, or
+   * the error. Waits for none.
+   */
+  tryEach(
+    locks: Iterable<Lockable>,
+    options?: TryOptions,
+  ): Promise<PromiseSettledResult<Lease | null>[]> {
+    return tryEach(this.#native, locks, options);
+  }
+
   /** Runs `body` under several locks and gives them back; see `withLock` and `acquireAll`. */
   withAll<T>(locks: Iterable<Lockable>, body: BodyOfAll<T>): Promise<T>;
   withAll<T>(
@@ -132,6 +148,40 @@ export class Client implements AsyncDisposable {
   /** Describes a semaphore of `capacity` permits. */
   semaphore(name: string, capacity: number): Semaphore {
     return new Semaphore(this.#native, name, capacity);
+  }
+
+  /** Describes an election: one leader at a time, and all may know who it is. */
+  election(name: string): Election {
+    return new Election(this.#native, name);
+  }
+
+  /**
+   * A latch that opens once it was counted down by `count`. Once open it is kept for `keep`, at least a
+   * minute (an hour); one that never opens is kept.
+   */
+  latch(name: string, count: number, given?: { readonly keep?: Duration | undefined }): Latch {
+    const { keep } = options(given, KEPT);
+    const many = whole("count", count, 0, Number.MAX_SAFE_INTEGER);
+    const latch = this.#native.latch(
+      text("the latch name", name),
+      many,
+      maybeSeconds("keep", keep),
+    );
+    return new Latch(latch, name);
+  }
+
+  /** Describes a double barrier for so many `parties`. */
+  barrier(name: string, parties: number): Barrier {
+    return new Barrier(this.#native, name, whole("parties", parties, 0, 2 ** 32 - 1));
+  }
+
+  /** What the searches for deadlocks came to so far, of the waits of this client in this process. */
+  deadlocks(): Deadlocks {
+    const found = this.#native.deadlocks();
+    if ("code" in found) {
+      throw fromFailure(found);
+    }
+    return found;
   }
 
   /** A fresh identity for the locks of one unit of work. Asks nothing of the store. */
@@ -223,8 +273,4 @@ function lockInfo(plain: NativeLock): LockInfo {
     ...common,
     holder: { fence, told: told * 1000, stored: stored * 1000, who: waiterInfo(who) },
   };
-}
-
-function waiterInfo({ host, pid, language, since, note }: Who): WaiterInfo {
-  return { host, pid, language, since: new Date(since * 1000), note };
 }

@@ -55,6 +55,17 @@ export function text(what: string, value: string): string {
   return value;
 }
 
+/** The bytes of `value`, which must be bytes or text that has a UTF-8 form. */
+export function bytes(what: string, value: string | Uint8Array): Uint8Array {
+  if (value instanceof Uint8Array) {
+    return value;
+  }
+  if (typeof value !== "string") {
+    throw new TypeError(`${what} is ${shown(value)}: a string or bytes are needed`);
+  }
+  return Buffer.from(text(what, value));
+}
+
 /** `value`, which must be a whole number from `low` to `high`. */
 export function whole(what: string, value: number, low: number, high: number): number {
   if (typeof value !== "number") {

@@ -13,7 +13,19 @@
  * @packageDocumentation
  */
 
+export { Barrier } from "./barrier.js";
+export type { BodyInside, EnterOptions, Inside } from "./barrier.js";
 export { Client, connect } from "./client.js";
+export { Election } from "./election.js";
+export type {
+  BodyOfLeader,
+  CampaignOptions,
+  Leader,
+  Leadership,
+  Observer,
+  TryCampaignOptions,
+  Value,
+} from "./election.js";
 export {
   CancelledError,
   DeadlockError,
@@ -31,10 +43,12 @@ export {
 } from "./errors.js";
 export { Lock, RwLock, Semaphore } from "./kinds.js";
 export type { Body } from "./kinds.js";
+export { Latch } from "./latch.js";
 export type { Lease } from "./lease.js";
 export type { BodyOfAll, Leases, Lockable, Wanted } from "./multi.js";
 export { Owner } from "./plain.js";
 export type {
+  Deadlocks,
   Duration,
   HolderInfo,
   Kind,
@@ -44,5 +58,6 @@ export type {
   Order,
   ReleaseState,
   TryOptions,
+  WaitOptions,
   WaiterInfo,
 } from "./plain.js";

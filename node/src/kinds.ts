@@ -134,7 +134,7 @@ export async function taken(
 ): Promise<boolean> {
   let state = attempt.poll();
   if (state === State.pending) {
-    await post.settled(attempt, signal);
+    await post.settled(attempt, [signal]);
     state = attempt.poll();
   }
   if (signal?.aborted === true) {
@@ -162,7 +162,7 @@ export function bodyOf<O, B>(optionsOrBody: O | B | undefined, body?: B): [O | u
 /** Runs `body` under `lease`, or leases, and gives back what is held. */
 export async function under<L extends Held, T>(
   lease: L,
-  options: TryOptions | undefined,
+  options: { readonly signal?: AbortSignal | undefined } | undefined,
   body: (lease: L) => T | PromiseLike<T>,
 ): Promise<T> {
   let result: T;

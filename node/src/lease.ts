@@ -14,7 +14,8 @@ const leases = new WeakMap<AbortSignal, Lease>();
 
 /** Gives back what nobody can release any more. */
 const forgotten = new FinalizationRegistry<{ name: string; attempt: Attempt }>((lease) => {
-  if (lease.attempt.isHeld()) {
+  // Of several also those that are left, where some were given back alone.
+  if (lease.attempt.each().some((one) => one.isHeld())) {
     lease.attempt.cancel();
     process.emitWarning(`the lease of lock ${JSON.stringify(lease.name)} was never released`, {
       type: "LeaseWarning",
@@ -24,7 +25,8 @@ const forgotten = new FinalizationRegistry<{ name: string; attempt: Attempt }>((
 });
 
 /**
- * One tenure of one lock, from `client.acquire()` or in the body of `client.withLock()`.
+ * One tenure of one lock, from `client.acquire()` or in the body of `client.withLock()`; of an election it
+ * is the `Leadership`, of a barrier the place `Inside`.
  *
  * It is a belief with a deadline: `isHeld` compares it with the clock on each look, so it is right at
  * once even after the whole process was paused. What is done under the lock should carry the `fence` to
@@ -210,7 +212,7 @@ export class Lease implements AsyncDisposable {
   /** @internal */
   [inspect.custom](): string {
     const state = this.isHeld ? "held" : (this.lostReason ?? "released");
-    return `<Lease of ${JSON.stringify(this.name)}, fence ${this.fence}, ${state}>`;
+    return `<${this.constructor.name} of ${JSON.stringify(this.name)}, fence ${this.fence}, ${state}>`;
   }
 
   #lost(): void {

@@ -3,10 +3,11 @@
 import { inspect } from "node:util";
 
 import { maybeSeconds, options, signalOf } from "./convert.js";
-import { shown } from "./errors.js";
+import { fromFailure, shown } from "./errors.js";
 import type { LockError } from "./errors.js";
 import { KNOWN, Lock, TRY_KNOWN, taken } from "./kinds.js";
 import { Lease } from "./lease.js";
+import { State } from "./native.js";
 import type { Asked, Attempt, Client } from "./native.js";
 import type { Duration, LockOptions, LostReason, ReleaseState, TryOptions } from "./plain.js";
 
@@ -127,13 +128,45 @@ export async function takeAll(
   const common: LockOptions = options(given, tryOnly ? TRY_KNOWN : KNOWN);
   const signal = signalOf(common.signal);
   signal?.throwIfAborted();
+  const [asked, names] = listed(client, locks, common);
+  const attempt = client.attemptAll(asked, maybeSeconds("wait", common.wait), tryOnly);
+  return (await taken(attempt, signal, names.join(", "))) ? new Leases(names, attempt) : null;
+}
+
+/** Takes each of `locks` that is free now. */
+export async function tryEach(
+  client: Client,
+  locks: Iterable<Lockable>,
+  given: TryOptions | undefined,
+): Promise<PromiseSettledResult<Lease | null>[]> {
+  const common = options(given, TRY_KNOWN);
+  const signal = signalOf(common.signal);
+  signal?.throwIfAborted();
+  const [asked, names] = listed(client, locks, common);
+  const attempt = client.attemptEach(asked);
+  await taken(attempt, signal, names.join(", "));
+  const all = new Lease(names.join(", "), attempt);
+  return attempt.each().map((one, index) => {
+    const name = names[index] ?? "";
+    const state = one.poll();
+    const failure = state === State.failed ? one.failure() : null;
+    if (failure !== null) {
+      return { status: "rejected", reason: fromFailure(failure, name) };
+    }
+    return { status: "fulfilled", value: state === State.held ? new Lease(name, one, all) : null };
+  });
+}
+
+function listed(
+  client: Client,
+  locks: Iterable<Lockable>,
+  common: LockOptions,
+): [asked: Asked[], names: string[]] {
   if (typeof locks === "string" || typeof locks?.[Symbol.iterator] !== "function") {
     throw new TypeError(`the locks are ${shown(locks)}: a list of them is needed`);
   }
   const asked = Array.from(locks, (lock) => askedOf(client, lock, common));
-  const names = asked.map((one) => one.name);
-  const attempt = client.attemptAll(asked, maybeSeconds("wait", common.wait), tryOnly);
-  return (await taken(attempt, signal, names.join(", "))) ? new Leases(names, attempt) : null;
+  return [asked, asked.map((one) => one.name)];
 }
 
 function askedOf(client: Client, wanted: Lockable, common: LockOptions): Asked {

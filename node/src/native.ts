@@ -9,7 +9,7 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 
-import type { Kind, LostReason, ReleaseState } from "./plain.js";
+import type { Deadlocks, Kind, LostReason, ReleaseState } from "./plain.js";
 
 /** An error as data. */
 export interface Failure {
@@ -57,6 +57,7 @@ export interface Mailbox {
 }
 
 export interface Call<T> extends Work {
+  cancel(): void;
   done(): boolean;
   failure(): Failure | null;
   value(): T | null;
@@ -92,11 +93,31 @@ export interface Attempt extends Work {
   loss(): Failure | null;
   check(minRemaining: number): Failure | null;
   extend(ttl: number): Call<true>;
+  proclaim(value: Uint8Array): Call<true>;
+  leave(wait: number | undefined): Call<true>;
   downgrade(): Call<true>;
   upgrade(): Call<true>;
   touch(): void;
   release(): Call<ReleaseState>;
   onLost(mailbox: Mailbox, key: number): void;
+}
+
+export interface Latch {
+  countDown(count: number): Call<number>;
+  left(): Call<number>;
+  opened(wait: number | undefined): Call<true>;
+}
+
+export interface Observer {
+  changed(): Call<true>;
+  take(): { readonly leader?: Leader } | null;
+}
+
+/** Who leads. */
+export interface Leader {
+  readonly fence: number;
+  readonly value: Buffer;
+  readonly who: Who;
 }
 
 export interface Client {
@@ -117,6 +138,12 @@ export interface Client {
     order: string | undefined,
   ): Attempt;
   attemptAll(asked: readonly Asked[], wait: number | undefined, tryOnly: boolean): Attempt;
+  attemptEach(asked: readonly Asked[]): Attempt;
+  campaign(asked: Asked, wait: number | undefined, tryOnly: boolean, value: Uint8Array): Attempt;
+  observe(name: string): Observer;
+  latch(name: string, count: number, keep: number | undefined): Latch;
+  enter(asked: Asked, wait: number | undefined, parties: number): Attempt;
+  deadlocks(): Deadlocks | Failure;
   owner(): bigint | Failure;
   ping(): Call<true>;
   inspect(name: string): Call<Lock>;

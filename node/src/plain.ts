@@ -1,6 +1,7 @@
 /** Plain data that the calls take and give. */
 
 import { invalid, shown } from "./errors.js";
+import type { Who } from "./native.js";
 
 /** Milliseconds, or a string such as `"500ms"`, `"30s"`, `"5m"`, `"1h"`, `"1d"`. */
 export type Duration = number | string;
@@ -53,6 +54,11 @@ export interface WaiterInfo {
   /** When the attempt began. */
   readonly since: Date;
   readonly note: string;
+}
+
+/** @internal */
+export function waiterInfo({ host, pid, language, since, note }: Who): WaiterInfo {
+  return { host, pid, language, since: new Date(since * 1000), note };
 }
 
 /** Who holds a lock. */
@@ -112,6 +118,28 @@ export interface TryOptions {
    * grant: afterwards it is the caller's to release.
    */
   readonly signal?: AbortSignal | undefined;
+}
+
+/** How long something is waited for. */
+export interface WaitOptions {
+  /** How long to wait: for ever where it is absent. */
+  readonly wait?: Duration | undefined;
+  /** Gives up the wait when it is aborted, with the signal's reason as the error. */
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** What the searches for deadlocks came to; see `client.deadlocks`. */
+export interface Deadlocks {
+  /** Looks taken. */
+  readonly looks: number;
+  /** Cycles found, also those whose victim was another's wait. */
+  readonly found: number;
+  /** Waits that were ended: they were the victims. */
+  readonly victims: number;
+  /** Owners in the longest cycle found. */
+  readonly longest: number;
+  /** Looks that followed a chain of 64 owners to no end. */
+  readonly cut: number;
 }
 
 /** How a lock is asked for by who waits for it. */

@@ -33,22 +33,40 @@ export async function finish<T>(call: Call<T>, lock?: string): Promise<T> {
   return call.value() as T;
 }
 
-/** Resolves when `work` is done, or as soon as `signal` is aborted, which cancels it. */
-export function settled(work: Attempt, signal: AbortSignal | undefined): Promise<void> {
-  if (signal === undefined) {
+/** The result of a `call` that only waits, which ends when one of `signals` is aborted. */
+export async function waited<T>(
+  call: Call<T>,
+  lock: string,
+  signals: readonly (AbortSignal | undefined)[],
+): Promise<T> {
+  if (!call.done()) {
+    await settled(call, signals);
+  }
+  signals.forEach((signal) => signal?.throwIfAborted());
+  return finish(call, lock);
+}
+
+/** Resolves when `work` is done, or as soon as one of `signals` is aborted, which cancels it. */
+export function settled(
+  work: Attempt | Call<unknown>,
+  signals: readonly (AbortSignal | undefined)[],
+): Promise<void> {
+  const all = signals.filter((signal) => signal !== undefined);
+  if (all.length === 0) {
     return done(work);
   }
   return new Promise((resolve) => {
+    const end = (): void => {
+      all.forEach((signal) => signal.removeEventListener("abort", abort));
+      resolve();
+    };
     const abort = (): void => {
       rest(key);
       work.cancel();
-      resolve();
+      end();
     };
-    const key = expect(work, () => {
-      signal.removeEventListener("abort", abort);
-      resolve();
-    });
-    signal.addEventListener("abort", abort, { once: true });
+    const key = expect(work, end);
+    all.forEach((signal) => signal.addEventListener("abort", abort, { once: true }));
   });
 }
 

@@ -40,6 +40,35 @@ const ENDS: readonly [string, string, number][] = [
     0,
   ],
   [
+    "a lead that is kept, and who observes it",
+    `globalThis.lead = await client.election("a").campaign({ value: "v", ttl });
+     globalThis.observer = client.election("a").observe();
+     await observer.next();`,
+    0,
+  ],
+  [
+    "a place inside a barrier",
+    `globalThis.inside = await client.barrier("p", 1).enter({ ttl });`,
+    0,
+  ],
+  [
+    "some of several",
+    `globalThis.both = await client.acquireAll(["b", "a"], { ttl });
+     await both.each[0].release();
+     globalThis.each = await client.tryEach(["c", "d"], { ttl });`,
+    0,
+  ],
+  [
+    "process.exit beside a candidate, a latch and half a barrier",
+    `globalThis.lead = await client.election("a").campaign({ ttl });
+     client.election("a").campaign({ ttl });
+     client.latch("l", 1).wait();
+     client.barrier("b", 2).enter({ ttl });
+     while ((await client.inspect("a")).waiting === 0 || !(await client.isLocked("b")));
+     process.exit(5);`,
+    5,
+  ],
+  [
     "the program's own exit hook",
     `const lease = await client.acquire("a", { ttl });
      process.on("beforeExit", async () => console.log(lease.isHeld, await lease.release()));
@@ -72,6 +101,7 @@ for (const store of SHARED) {
         const client = connect(url);
         await nothingLeft(client, "a");
         assert.deepEqual(await client.list(), []);
+        assert.equal(await client.election("a").leader(), null);
         assert.ok(performance.now() - started < 30_000);
       });
     }

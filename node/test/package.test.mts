@@ -54,6 +54,18 @@ describe("the packed package", () => {
         await client.tryAcquire("b", { wait: 1 });
         // @ts-expect-error no such option
         await client.acquire("b", { tll: 1 });
+        for await (const leader of client.election("e").observe({ signal: lease.signal })) {
+          const said: string = String(leader?.value ?? leader?.who.host);
+          if (said !== "") break;
+        }
+        const led: boolean = await client.election("e").lead((leadership) => leadership.isLeader);
+        const left: number = led ? await client.latch("l", 2, { keep: "1h" }).countDown() : 0;
+        await client.barrier("b", 1).within({ wait: 5 }, (inside) => inside.fence + left);
+        // @ts-expect-error a place has no renew
+        await client.barrier("b", 1).enter({ renew: false });
+        for (const tried of await client.tryEach(["d", lease.name])) {
+          if (tried.status === "fulfilled") await tried.value?.release();
+        }
         const both: [number, string] = await client.withLock("c", async (x) => [x.fence, x.name]);
         return both[0] + (maybe?.fence ?? 0);
       }

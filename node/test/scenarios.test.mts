@@ -11,7 +11,18 @@ import { describe, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 
 import { LockError, Owner, connect } from "leasehold";
-import type { Client, Lease, Lock, LockOptions } from "leasehold";
+import type {
+  Client,
+  Inside,
+  Latch,
+  Leader,
+  Leadership,
+  Lease,
+  Leases,
+  Lock,
+  LockOptions,
+  Observer,
+} from "leasehold";
 
 import { HERE, PATIENCE, STORES, TARGET, nothingLeft, queued, redis } from "./help.mjs";
 
@@ -27,6 +38,10 @@ interface Step {
   readonly who?: string;
   readonly client?: 1 | 2;
   readonly lock?: string;
+  readonly locks?: readonly string[];
+  readonly value?: string;
+  readonly latch?: number;
+  readonly parties?: number;
   readonly ttl?: number;
   readonly wait?: number;
   readonly renew?: boolean;
@@ -43,12 +58,13 @@ interface Step {
   readonly waiting?: number;
   readonly order?: readonly string[];
   readonly url?: string;
-  readonly expect?: string | boolean;
+  readonly expect?: string | boolean | number | readonly string[];
 }
 
 class Runner {
   readonly #clients: readonly [Client, Client];
-  readonly #leases = new Map<string, Lease>();
+  readonly #leases = new Map<string, Lease | Leases>();
+  readonly #observers = new Map<string, Observer>();
   readonly #started = new Map<string, { abort: AbortController; outcome: Promise<string> }>();
 
   readonly #url: string;
@@ -82,18 +98,35 @@ class Runner {
       case "extend":
         return assert.equal(await code(() => this.#lease(who).extend(step.ttl ?? 0)), expect);
       case "downgrade":
-        return assert.equal(await code(() => this.#lease(who).downgrade()), expect);
+        return assert.equal(await code(() => this.#one(who).downgrade()), expect);
       case "upgrade":
-        return assert.equal(await code(() => this.#lease(who).upgrade()), expect);
+        return assert.equal(await code(() => this.#one(who).upgrade()), expect);
+      case "proclaim": {
+        const lead = this.#lease(who) as Leadership;
+        return assert.equal(await code(() => lead.proclaim(step.value ?? "")), expect);
+      }
+      case "leave": {
+        const inside = this.#lease(who) as Inside;
+        return assert.equal(await code(() => inside.leave({ wait: step.wait })), expect);
+      }
+      case "each":
+        return assert.deepEqual(await this.#each(step), expect);
+      case "observe":
+        return void this.#observers.set(who, this.#client(step).election(lock).observe());
+      case "change":
+        return this.#change(step);
+      case "leader":
+        return assert.ok(this.#shows(step, await this.#client(step).election(lock).leader()));
+      case "count_down":
+        return assert.equal(await number(() => this.#latch(step).countDown(step.count)), expect);
+      case "left":
+        return assert.equal(await number(() => this.#latch(step).left()), expect);
       case "kind":
-        return assert.equal(this.#lease(who).kind, expect);
+        return assert.equal(this.#one(who).kind, expect);
       case "epoch":
-        return assert.equal(
-          this.#lease(who).epoch,
-          step.holder == null ? undefined : this.#lease(step.holder).fence,
-        );
+        return assert.equal(this.#one(who).epoch, this.#fence(step.holder));
       case "evict": {
-        const fence = who === "" ? undefined : this.#lease(who).fence;
+        const fence = who === "" ? undefined : this.#one(who).fence;
         return assert.equal(
           (await observer.evict(lock, { fence, why: "a test" })) !== null,
           expect,
@@ -114,12 +147,11 @@ class Runner {
         return nothingLeft(observer, lock);
       case "inspect": {
         const { holder, waiting } = await observer.inspect(lock);
-        const wanted = step.holder == null ? undefined : this.#lease(step.holder).fence;
-        assert.deepEqual([holder?.fence, waiting], [wanted, step.waiting]);
+        assert.deepEqual([holder?.fence, waiting], [this.#fence(step.holder), step.waiting]);
         return assert.equal(holder?.who.note, step.note ?? holder?.who.note);
       }
       case "fences": {
-        const fences = (step.order ?? []).map((name) => this.#lease(name).fence);
+        const fences = (step.order ?? []).map((name) => this.#one(name).fence);
         return fences.forEach((fence, n) => assert.ok(n === 0 || fence > Number(fences[n - 1])));
       }
       case "shutdown":
@@ -169,17 +201,37 @@ class Runner {
     const owner = step.owner === undefined ? undefined : new Owner(BigInt(step.owner));
     const common: LockOptions = { ttl, renew, maxHold, note, owner, signal };
     const client = this.#client(step);
-    const described = (): Lock => {
+    const described = (name: string): Lock => {
       if (step.permits !== undefined) {
-        return client.semaphore(lock, step.capacity ?? 0).permits(step.permits);
+        return client.semaphore(name, step.capacity ?? 0).permits(step.permits);
       }
-      return step.read === true ? client.rwlock(lock).read() : client.lock(lock);
+      return step.read === true ? client.rwlock(name).read() : client.lock(name);
+    };
+    const all = { ...common, wait, priority };
+    const take = async (): Promise<Lease | Leases | null> => {
+      if (step.value !== undefined) {
+        const [election, { value }] = [client.election(lock), step];
+        return step.do === "try"
+          ? election.tryCampaign({ ...common, value })
+          : election.campaign({ ...all, value });
+      }
+      if (step.parties !== undefined) {
+        return client.barrier(lock, step.parties).enter({ ttl, note, wait, signal });
+      }
+      if (step.locks !== undefined) {
+        const locks = step.locks.map(described);
+        return step.do === "try"
+          ? client.tryAcquireAll(locks, common)
+          : client.acquireAll(locks, all);
+      }
+      return step.do === "try" ? described(lock).tryAcquire(common) : described(lock).acquire(all);
     };
     try {
-      const lease =
-        step.do === "try"
-          ? await described().tryAcquire(common)
-          : await described().acquire({ ...common, wait, priority });
+      if (step.latch !== undefined) {
+        await this.#latch(step).wait({ wait, signal });
+        return "ok";
+      }
+      const lease = await take();
       if (lease !== null) {
         this.#leases.set(who, lease);
       }
@@ -189,15 +241,70 @@ class Runner {
     }
   }
 
+  /** What each of several locks came to. */
+  async #each(step: Step): Promise<readonly string[] | string> {
+    const { locks = [], who, ttl } = step;
+    try {
+      const each = await this.#client(step).tryEach(locks, { ttl });
+      return each.map((one, index) => {
+        if (one.status === "fulfilled" && one.value !== null) {
+          this.#leases.set(`${who}.${locks[index]}`, one.value);
+          return "held";
+        }
+        return one.status === "fulfilled" ? "busy" : (one.reason as LockError).code;
+      });
+    } catch (error) {
+      return error instanceof LockError ? error.code : String(error);
+    }
+  }
+
+  /**
+   * Waits until the observer is told what the step says. Of several changes in a row it may be told only
+   * the last, and of more than the step names: that nobody led in between.
+   */
+  async #change(step: Step): Promise<void> {
+    const observer = this.#observers.get(step.who ?? "");
+    for (;;) {
+      const { value = null } = (await observer?.next()) ?? assert.fail(`${step.who} observes`);
+      if (this.#shows(step, value)) {
+        return;
+      }
+    }
+  }
+
+  #shows({ holder, value }: Step, leader: Leader | null): boolean {
+    const told = leader === null ? [] : [leader.fence, String(leader.value)];
+    return told.join() === (holder == null ? "" : [this.#fence(holder), value].join());
+  }
+
+  #latch(step: Step): Latch {
+    return this.#client(step).latch(step.lock ?? "", step.latch ?? assert.fail("it is a latch"));
+  }
+
   #client({ client = 1 }: Step): Client {
     return this.#clients[client - 1] as Client;
   }
 
-  #lease(who: string): Lease {
+  #lease(who: string): Lease | Leases {
     const lease = this.#leases.get(who);
     assert.ok(lease, `${who} has a lease`);
     return lease;
   }
+
+  #one(who: string): Lease {
+    return this.#lease(who) as Lease;
+  }
+
+  #fence(who: string | null | undefined): number | undefined {
+    return who == null ? undefined : this.#one(who).fence;
+  }
+}
+
+/** The number that `action` yields, or the code of the error that it throws. */
+async function number(action: () => Promise<number>): Promise<number | string> {
+  let found = 0;
+  const said = await code(async () => (found = await action()));
+  return said === "ok" ? found : said;
 }
 
 /** "ok", or the code of the error that `action` throws. */

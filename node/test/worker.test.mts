@@ -76,13 +76,18 @@ for (const store of STORES) {
         const { end } = await start(
           url,
           `globalThis.lease = await client.acquire("its", { ttl });
+           globalThis.lead = await client.election("its lead").campaign({ ttl });
+           globalThis.inside = await client.barrier("its place", 1).enter({ ttl });
+           globalThis.each = await client.tryEach(["its row"], { ttl });
            client.acquire("ours", { ttl }).catch(() => 0);
            while ((await client.inspect("ours")).waiting === 0);
            parentPort.postMessage("held");
            ${last || "process.exitCode = 0; setImmediate(() => process.exit());"}`,
         );
         assert.deepEqual(await end, how);
-        await nothingLeft(client, "its");
+        for (const its of ["its", "its lead", "its place", "its row"]) {
+          await nothingLeft(client, its);
+        }
         assert.ok(ours.isHeld);
         assert.equal(await ours.release(), "released");
         await nothingLeft(client, "ours");
@@ -134,6 +139,8 @@ for (const store of SHARED) {
         const worker = new Worker(${JSON.stringify(
           `${START}(async () => {
             globalThis.lease = await client.acquire("a", { ttl });
+            globalThis.both = await client.acquireAll(["b", "c"], { ttl });
+            await both.each[0].release();
             parentPort.postMessage("held");
             setInterval(() => {}, 1000);
           })();`,
@@ -143,6 +150,7 @@ for (const store of SHARED) {
       `;
       assert.deepEqual(await run(program, [url]), { code: 5, out: "", err: "" });
       await nothingLeft(connect(url), "a");
+      await nothingLeft(connect(url), "c");
     }
   });
 }
