@@ -1,6 +1,7 @@
 //! What is asked for before there is a lease: one builder for all kinds, so that each option is said
 //! and checked in one place.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::options::Patience;
