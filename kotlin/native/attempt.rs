@@ -13,6 +13,8 @@ use crate::plain::Failure;
 #[derive(uniffi::Object)]
 pub struct Attempt {
     attempt: Arc<Bridge>,
+    /// Of one of several that were tried each alone: what it came to.
+    alone: Option<Outcome>,
     held: OnceLock<Held>,
 }
 
@@ -31,7 +33,7 @@ pub enum State {
 impl Attempt {
     /// What it came to.
     pub fn poll(&self) -> Result<State, Failure> {
-        self.state(self.attempt.outcome())
+        self.state(self.alone.clone().or_else(|| self.attempt.outcome()))
     }
 
     /// Blocks until it comes to something, at most `slice_ms`.
@@ -49,11 +51,14 @@ impl Attempt {
         self.attempt.cancel();
     }
 
-    /// A handle for each tenure, of locks that were taken together. This one owns them.
+    /// One for each of several locks, in the order of their list. This one owns what they hold.
     pub fn each(&self) -> Vec<Arc<Self>> {
-        let all = self.held.get().map(Held::each).unwrap_or_default();
-        let part = |held| Self { attempt: Arc::clone(&self.attempt), held: OnceLock::from(held) };
-        all.into_iter().map(part).map(Arc::new).collect()
+        let alone = self.attempt.each();
+        if alone.is_empty() {
+            let all = self.held.get().map(Held::each).unwrap_or_default();
+            return all.into_iter().map(|held| self.part(None, Some(held))).collect();
+        }
+        alone.into_iter().map(|(outcome, held)| self.part(Some(outcome), held)).collect()
     }
 
     /// The fencing token; 0 where nothing is held.
@@ -116,6 +121,16 @@ impl Attempt {
         self.held.get().map(|held| Call::of(held.upgrade()))
     }
 
+    /// Of a lead: has those who observe be told `value` from now on.
+    pub fn proclaim(&self, value: Vec<u8>) -> Option<Arc<Call>> {
+        self.held.get().map(|held| Call::of(held.proclaim(value)))
+    }
+
+    /// Of a place inside a barrier: leaves, and waits until all have, at most so many seconds.
+    pub fn leave(&self, wait: Option<f64>) -> Option<Arc<Call>> {
+        self.held.get().map(|held| Call::of(held.leave(wait)))
+    }
+
     /// A sign of life: `max_hold` counts anew.
     pub fn touch(&self) {
         if let Some(held) = self.held.get() {
@@ -123,7 +138,7 @@ impl Attempt {
         }
     }
 
-    /// Gives the lock back, and goes on with that if nobody waits for the result.
+    /// Gives the lock back, resigns or leaves, and goes on with that if nobody waits for the result.
     pub fn release(&self) -> Option<Arc<Call>> {
         self.held.get().map(|held| Call::of(held.release()))
     }
@@ -139,7 +154,12 @@ impl Attempt {
 
 impl Attempt {
     pub(crate) fn of(attempt: Bridge) -> Arc<Self> {
-        Arc::new(Self { attempt: Arc::new(attempt), held: OnceLock::new() })
+        Arc::new(Self { attempt: Arc::new(attempt), alone: None, held: OnceLock::new() })
+    }
+
+    fn part(&self, alone: Option<Outcome>, held: Option<Held>) -> Arc<Self> {
+        let held = held.map_or_else(OnceLock::new, OnceLock::from);
+        Arc::new(Self { attempt: Arc::clone(&self.attempt), alone, held })
     }
 
     fn state(&self, outcome: Option<Outcome>) -> Result<State, Failure> {

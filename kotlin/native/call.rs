@@ -28,6 +28,11 @@ pub enum Value {
         /// It.
         fence: Option<u64>,
     },
+    /// What is left of a latch.
+    Left {
+        /// So often it is to be counted down.
+        count: u64,
+    },
     /// Locks, as people see them.
     Locks {
         /// One, or as many as there are.
@@ -35,7 +40,7 @@ pub enum Value {
     },
 }
 
-/// A call under way. Dropping it stops nothing.
+/// A call under way. Dropping it stops nothing but a mere wait.
 #[derive(uniffi::Object)]
 pub struct Call(Box<dyn Work>);
 
@@ -49,6 +54,11 @@ impl Call {
     /// Blocks for the result, at most `slice_ms`.
     pub fn wait_for(&self, slice_ms: u32) -> Result<Option<Value>, Failure> {
         Ok(self.0.wait_for(Duration::from_millis(slice_ms.into())).transpose()?)
+    }
+
+    /// Ends a mere wait. All other work is finished.
+    pub fn cancel(&self) {
+        self.0.cancel();
     }
 
     /// Has `key` put into `mailbox` when it is done: at once, if it is.
@@ -67,6 +77,7 @@ trait Work: Send + Sync {
     fn result(&self) -> Option<Result<Value, ErrorInfo>>;
     fn wait_for(&self, slice: Duration) -> Option<Result<Value, ErrorInfo>>;
     fn on_done(&self, callback: Box<dyn FnOnce() + Send>);
+    fn cancel(&self);
 }
 
 impl<T: Plain> Work for Pending<T> {
@@ -80,6 +91,10 @@ impl<T: Plain> Work for Pending<T> {
 
     fn on_done(&self, callback: Box<dyn FnOnce() + Send>) {
         Pending::on_done(self, callback);
+    }
+
+    fn cancel(&self) {
+        Pending::cancel(self);
     }
 }
 
@@ -109,6 +124,12 @@ impl Plain for Release {
 impl Plain for Option<u64> {
     fn plain(self) -> Value {
         Value::Ended { fence: self }
+    }
+}
+
+impl Plain for u64 {
+    fn plain(self) -> Value {
+        Value::Left { count: self }
     }
 }
 

@@ -6,7 +6,9 @@ use leasehold_bridge::{Client as Bridge, ClientRequest, LockRequest, kind};
 
 use crate::attempt::Attempt;
 use crate::call::Call;
-use crate::plain::Failure;
+use crate::latch::Latch;
+use crate::observer::Observer;
+use crate::plain::{Deadlocks, Failure};
 
 /// Access to one store.
 #[derive(uniffi::Object)]
@@ -83,6 +85,37 @@ impl Client {
     ) -> Arc<Attempt> {
         let requests: Vec<_> = requests.into_iter().map(LockRequest::from).collect();
         Attempt::of(self.0.attempt_all(&requests, wait, try_only))
+    }
+
+    /// Starts one try to take each of several locks alone, which waits for none.
+    pub fn attempt_each(&self, requests: Vec<Request>) -> Arc<Attempt> {
+        let requests: Vec<_> = requests.into_iter().map(LockRequest::from).collect();
+        Attempt::of(self.0.attempt_each(&requests))
+    }
+
+    /// Starts one try to lead, and to have all be told `value`.
+    pub fn campaign(&self, request: Request, value: Vec<u8>) -> Arc<Attempt> {
+        Attempt::of(self.0.campaign(&request.into(), value))
+    }
+
+    /// Watches who leads.
+    pub fn observe(&self, name: String) -> Arc<Observer> {
+        Observer::of(self.0.observe(&name))
+    }
+
+    /// A latch, which is kept for so many seconds once it is open.
+    pub fn latch(&self, name: String, count: u64, keep: Option<f64>) -> Arc<Latch> {
+        Latch::of(self.0.latch(&name, count, keep))
+    }
+
+    /// Starts one try to be inside a barrier with all others.
+    pub fn enter(&self, request: Request, parties: u32) -> Arc<Attempt> {
+        Attempt::of(self.0.enter(&request.into(), parties))
+    }
+
+    /// What the searches for deadlocks came to.
+    pub fn deadlocks(&self) -> Result<Deadlocks, Failure> {
+        Ok(self.0.deadlocks()?.into())
     }
 
     /// The number of a fresh identity, in decimal.

@@ -11,7 +11,9 @@
 mod attempt;
 mod call;
 mod client;
+mod latch;
 mod mailbox;
+mod observer;
 mod plain;
 
 use std::time::Duration;

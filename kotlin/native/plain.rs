@@ -1,6 +1,6 @@
 //! The bridge's plain data as uniffi's. The Kotlin half makes its own types of them.
 
-use leasehold_bridge::{ErrorInfo, HolderInfo, LockInfo, WaiterInfo};
+use leasehold_bridge::{ErrorInfo, HolderInfo, LeaderInfo, LockInfo, WaiterInfo};
 
 /// An error as data: the Kotlin half has the classes.
 #[derive(Clone, Debug, uniffi::Error)]
@@ -81,6 +81,46 @@ pub struct Who {
     pub since: f64,
     /// The caller's note.
     pub note: String,
+}
+
+/// Who leads.
+#[derive(uniffi::Record)]
+pub struct Leader {
+    /// The fence of its lease.
+    pub fence: u64,
+    /// What it said last.
+    pub value: Vec<u8>,
+    /// Who it is.
+    pub who: Who,
+}
+
+/// What the searches for deadlocks came to.
+#[derive(uniffi::Record)]
+pub struct Deadlocks {
+    /// Looks taken.
+    pub looks: u64,
+    /// Cycles found.
+    pub found: u64,
+    /// Waits that were ended.
+    pub victims: u64,
+    /// Owners in the longest cycle found.
+    pub longest: u64,
+    /// Looks that followed a chain to no end.
+    pub cut: u64,
+}
+
+impl From<leasehold_bridge::Deadlocks> for Deadlocks {
+    fn from(found: leasehold_bridge::Deadlocks) -> Self {
+        let leasehold_bridge::Deadlocks { looks, found, victims, longest, cut, .. } = found;
+        Self { looks, found, victims, longest, cut }
+    }
+}
+
+impl From<LeaderInfo> for Leader {
+    fn from(info: LeaderInfo) -> Self {
+        let LeaderInfo { fence, value, who } = info;
+        Self { fence, value, who: who.into() }
+    }
 }
 
 impl From<LockInfo> for Lock {

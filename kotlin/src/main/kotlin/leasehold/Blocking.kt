@@ -53,10 +53,10 @@ public class LockOptions private constructor(internal val asked: Asked) {
     public fun note(note: String): LockOptions = LockOptions(asked.copy(note = note))
 }
 
-/** What is done under a lock. */
-public fun interface Body<T> {
+/** What is done while [L] is held: a lease, several, the lead, or a place inside a barrier. */
+public fun interface Body<L, T> {
     @Throws(Exception::class)
-    public fun run(lease: BlockingLease): T
+    public fun run(held: L): T
 }
 
 /** Access to one store, by calls that block; from [Client.blocking]. */
@@ -93,14 +93,14 @@ public class BlockingClient internal constructor(
      * succeeded, throws [LockLostException]; an error of the body's own is never masked.
      */
     @Throws(Exception::class)
-    public fun <T> withLock(name: String, options: LockOptions, body: Body<T>): T {
+    public fun <T> withLock(name: String, options: LockOptions, body: Body<BlockingLease, T>): T {
         val lease = acquire(name, options)
         return underBlocking(lease.lease) { body.run(lease) }
     }
 
     /** Runs [body] under a lock, with the defaults. */
     @Throws(Exception::class)
-    public fun <T> withLock(name: String, body: Body<T>): T = withLock(name, LockOptions(), body)
+    public fun <T> withLock(name: String, body: Body<BlockingLease, T>): T = withLock(name, LockOptions(), body)
 
     /** Describes a lock, to be taken together with others. Asks nothing of the store. */
     @JvmOverloads
@@ -118,12 +118,19 @@ public class BlockingClient internal constructor(
     /** Takes several locks, all or none, and waits for ever. */
     @Throws(InterruptedException::class)
     public fun acquireAll(locks: Iterable<Lock>): BlockingLeases =
-        acquireAll(Several(client.native, locks, kotlin.time.Duration.INFINITE))
+        acquireAll(Several(client.native, locks))
 
     /** Takes several locks if all of them are free; null where one is held by another. */
     @Throws(InterruptedException::class)
     public fun tryAcquireAll(locks: Iterable<Lock>): BlockingLeases? =
-        Several(client.native, locks, kotlin.time.Duration.INFINITE).takeBlocking(tryOnly = true)?.let(::BlockingLeases)
+        Several(client.native, locks).takeBlocking(tryOnly = true)?.let(::BlockingLeases)
+
+    /** Takes each of several locks that is free now, in one request; see [Client.tryEach]. */
+    @Throws(InterruptedException::class)
+    public fun tryEach(locks: Iterable<Lock>): List<Tried> = Several(client.native, locks).eachBlocking().map { tried ->
+        val error = tried.exceptionOrNull() ?: return@map Tried(tried.getOrThrow()?.let(::BlockingLease), null)
+        Tried(null, error as? LockException ?: throw error)
+    }
 
     /** Takes several locks, all or none, without blocking. Cancelling the future gives up the attempt. */
     public fun acquireAllAsync(locks: Iterable<Lock>, wait: Duration): CompletableFuture<BlockingLeases> =
@@ -135,15 +142,35 @@ public class BlockingClient internal constructor(
 
     /** Runs [body] under several locks and gives them back; see [withLock] and [acquireAll]. */
     @Throws(Exception::class)
-    public fun <T> withAll(locks: Iterable<Lock>, wait: Duration, body: BodyOfAll<T>): T =
+    public fun <T> withAll(locks: Iterable<Lock>, wait: Duration, body: Body<BlockingLeases, T>): T =
         under(acquireAll(locks, wait), body)
 
     /** Runs [body] under several locks, for which it waits for ever, and gives them back. */
     @Throws(Exception::class)
-    public fun <T> withAll(locks: Iterable<Lock>, body: BodyOfAll<T>): T = under(acquireAll(locks), body)
+    public fun <T> withAll(locks: Iterable<Lock>, body: Body<BlockingLeases, T>): T = under(acquireAll(locks), body)
+
+    /** An election; see [Client.election]. */
+    @JvmOverloads
+    public fun election(name: String, options: LockOptions = LockOptions()): BlockingElection =
+        BlockingElection(Election(client.native, text("the lock name", name), options.asked))
+
+    /** A latch that opens once it was counted down by [count], and is then kept for an hour. */
+    public fun latch(name: String, count: Long): BlockingLatch = BlockingLatch(client.latch(name, count))
+
+    /** A latch that is kept for [keep] once it is open, at least a minute. */
+    public fun latch(name: String, count: Long, keep: Duration): BlockingLatch =
+        BlockingLatch(client.latch(name, count, keep.toKotlinDuration()))
+
+    /** A double barrier for [parties]; of the options the ttl and the note count. */
+    @JvmOverloads
+    public fun barrier(name: String, parties: Int, options: LockOptions = LockOptions()): BlockingBarrier =
+        BlockingBarrier(client.barrier(name, parties, options.asked.ttl, options.asked.note))
 
     /** A fresh identity for the locks of one unit of work. Asks nothing of the store. */
     public fun owner(): Owner = client.owner()
+
+    /** What the searches for deadlocks came to; see [Client.deadlocks]. */
+    public fun deadlocks(): Deadlocks = client.deadlocks()
 
     /** Proves that the store answers. */
     @Throws(InterruptedException::class)
@@ -190,7 +217,7 @@ public class BlockingClient internal constructor(
         return future({ BlockingLeases(checkNotNull(several.take(tryOnly = false))) }) { it.leases.all }
     }
 
-    private fun <T> under(leases: BlockingLeases, body: BodyOfAll<T>): T =
+    private fun <T> under(leases: BlockingLeases, body: Body<BlockingLeases, T>): T =
         underBlocking(leases.leases.all) { body.run(leases) }
 
     /** What [take] takes, of which [leaseOf] is to be released where nobody wants it any more. */
@@ -213,7 +240,7 @@ public class BlockingClient internal constructor(
 }
 
 /** One tenure of one lock; see [Lease]. */
-public class BlockingLease internal constructor(internal val lease: Lease) : AutoCloseable {
+public open class BlockingLease internal constructor(internal val lease: Lease) : AutoCloseable {
     /** The lock's name. */
     public val name: String get() = lease.name
 

@@ -5,11 +5,13 @@ import java.util.function.Consumer
 import kotlin.time.toJavaDuration
 import kotlin.time.toKotlinDuration
 
-/** What is done under several locks. */
-public fun interface BodyOfAll<T> {
-    @Throws(Exception::class)
-    public fun run(leases: BlockingLeases): T
-}
+/** What came of one of several locks that were tried each alone: a lease, an error, or neither where it is another's. */
+public class Tried internal constructor(
+    /** The lease, if it was taken. */
+    public val lease: BlockingLease?,
+    /** The error, if there was one. */
+    public val error: LockException?,
+)
 
 /** The leases of locks that were taken together, in the order of their list; see [Leases]. */
 public class BlockingLeases internal constructor(internal val leases: Leases) :

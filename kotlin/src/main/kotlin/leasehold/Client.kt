@@ -1,6 +1,7 @@
 package leasehold
 
 import kotlin.time.Duration
+import kotlin.time.Duration.Companion.hours
 import kotlin.time.Duration.Companion.seconds
 import kotlinx.coroutines.CoroutineScope
 import leasehold.internal.Client as NativeClient
@@ -67,6 +68,39 @@ public class Client internal constructor(internal val native: NativeClient) {
         return Semaphore(native, text("the lock name", name), capacity, asked)
     }
 
+    /** An election: one leader at a time, and all may know who it is. The options are those of [lock]. */
+    public fun election(
+        name: String,
+        ttl: Duration = DEFAULT_TTL,
+        wait: Duration = Duration.INFINITE,
+        renew: Boolean = true,
+        maxHold: Duration? = null,
+        owner: Owner? = null,
+        priority: Int = 0,
+        note: String = "",
+    ): Election = Election(native, text("the lock name", name), Asked(ttl, wait, renew, maxHold, owner, priority, note))
+
+    /**
+     * A latch that opens once it was counted down by [count].
+     *
+     * @param keep how long it is kept once it is open, at least a minute; one that never opens is kept.
+     */
+    public fun latch(name: String, count: Long, keep: Duration = 1.hours): Latch {
+        val latch = native { native.latch(text("the latch name", name), many("count", count), seconds("keep", keep)) }
+        return Latch(latch, name)
+    }
+
+    /**
+     * A double barrier for [parties].
+     *
+     * @param ttl how long a member counts as there without a sign of life.
+     * @param note free text for people who look at the members, at most 256 bytes.
+     */
+    public fun barrier(name: String, parties: Int, ttl: Duration = DEFAULT_TTL, note: String = ""): Barrier {
+        val asked = Asked(ttl, Duration.INFINITE, true, null, null, 0, note)
+        return Barrier(native, text("the barrier name", name), parties, asked)
+    }
+
     /** Runs [block] under a lock: [lock] and [Lock.withLock] in one. */
     public suspend fun <T> withLock(
         name: String,
@@ -97,7 +131,15 @@ public class Client internal constructor(internal val native: NativeClient) {
 
     /** Takes several locks if all of them are free; null where one is held by another. */
     public suspend fun tryAcquireAll(locks: Iterable<Lock>): Leases? =
-        Several(native, locks, Duration.INFINITE).take(tryOnly = true)
+        Several(native, locks).take(tryOnly = true)
+
+    /**
+     * Takes each of several locks that is free now, in one request, and says of each what came of it, in the
+     * order of their list: the lease, null where another holds it, or the [LockException]. Waits for none.
+     *
+     * @throws InvalidInputException for a wrong list, or a lock of another client.
+     */
+    public suspend fun tryEach(locks: Iterable<Lock>): List<Result<Lease?>> = Several(native, locks).each()
 
     /**
      * Runs [block] under several locks and gives them back: [acquireAll], and then as [Lock.withLock], of which
@@ -117,6 +159,11 @@ public class Client internal constructor(internal val native: NativeClient) {
 
     /** A fresh identity for the locks of one unit of work. Asks nothing of the store. */
     public fun owner(): Owner = Owner(native { native.owner() }.toBigInteger())
+
+    /** What the searches for deadlocks came to so far, of the waits of this client in this process. */
+    public fun deadlocks(): Deadlocks = native { native.deadlocks() }.let {
+        Deadlocks(it.looks.toLong(), it.found.toLong(), it.victims.toLong(), it.longest.toInt(), it.cut.toLong())
+    }
 
     /** Proves that the store answers. */
     public suspend fun ping() {

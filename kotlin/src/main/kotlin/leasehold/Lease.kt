@@ -5,6 +5,7 @@ import java.lang.ref.WeakReference
 import java.util.concurrent.atomic.AtomicBoolean
 import kotlin.time.Duration
 import kotlin.time.Duration.Companion.seconds
+import kotlinx.coroutines.CancellationException
 import kotlinx.coroutines.CompletableDeferred
 import kotlinx.coroutines.ExperimentalCoroutinesApi
 import kotlinx.coroutines.flow.Flow
@@ -15,7 +16,8 @@ import leasehold.internal.Value
 private val CLEANER: Cleaner = Cleaner.create()
 
 /**
- * One tenure of one lock, from [Lock.acquire] or in the body of [Lock.withLock].
+ * One tenure of one lock, from [Lock.acquire] or in the body of [Lock.withLock]; of an election it is the
+ * [Leadership], of a barrier the place [Inside].
  *
  * It is a belief with a deadline: [isHeld] compares it with the clock on each look, so it is right at
  * once even after the whole process was paused. What is done under the lock should carry the [fence] to
@@ -23,10 +25,10 @@ private val CLEANER: Cleaner = Cleaner.create()
  *
  * A lease that is forgotten is given back when it is collected, with a warning.
  */
-public class Lease internal constructor(
+public open class Lease internal constructor(
     /** The lock's name. */
     public val name: String,
-    private val attempt: Attempt,
+    internal val attempt: Attempt,
     /** Those that it was taken together with: they own it, and are not forgotten before it is. */
     private val together: Lease? = null,
 ) {
@@ -142,12 +144,17 @@ public class Lease internal constructor(
      */
     public suspend fun release(): ReleaseState {
         val call = releasing()
-        return released(finish(call, name))
+        try {
+            return released(finish(call, name))
+        } catch (cancelled: CancellationException) {
+            ended(ReleaseState.BACKGROUND)
+            throw cancelled
+        }
     }
 
     override fun toString(): String {
         val state = if (isHeld) "held" else lostReason?.code ?: "released"
-        return "<Lease of ${shown(name)}, fence $fence, $state>"
+        return "<${javaClass.simpleName} of ${shown(name)}, fence $fence, $state>"
     }
 
     internal fun downgrading() = checkNotNull(attempt.downgrade())
@@ -162,13 +169,18 @@ public class Lease internal constructor(
     /** The end of one. */
     internal fun released(value: Value): ReleaseState {
         val state = ReleaseState.of((value as Value.Release).state)
-        if (state == ReleaseState.LOST) {
-            lost()
-        } else if (state != ReleaseState.REPEATED) {
-            end.complete(LeaseEvent.Released(state))
+        if (state != ReleaseState.REPEATED) {
+            ended(state)
         }
-        cleanable?.clean()
         return state
+    }
+
+    /** It was given back, or found to be lost. */
+    internal fun ended(state: ReleaseState) {
+        lost()
+        end.complete(LeaseEvent.Released(state))
+        forgotten.over = true
+        cleanable?.clean()
     }
 
     /** The error that says that it was lost. */
@@ -197,7 +209,8 @@ public class Lease internal constructor(
         var over = false
 
         override fun run() {
-            if (!over && attempt.isHeld()) {
+            // Of several also those that are left, where some were given back alone.
+            if (!over && attempt.each().any { it.isHeld() }) {
                 attempt.cancel()
                 LOG.log(System.Logger.Level.WARNING, "the lease of lock ${shown(name)} was never released")
             }

@@ -5,6 +5,7 @@ import kotlin.time.Duration
 import kotlinx.coroutines.flow.Flow
 import leasehold.internal.Attempt
 import leasehold.internal.Client as NativeClient
+import leasehold.internal.State
 
 /**
  * The leases of locks that were taken together, from [Client.acquireAll] or in the body of [Client.withAll],
@@ -71,8 +72,12 @@ public class Leases internal constructor(names: List<String>, attempt: Attempt) 
     }
 }
 
-/** Locks of one client, to be taken all or none. */
-internal class Several(private val client: NativeClient, locks: Iterable<Lock>, private val wait: Duration) {
+/** Locks of one client, to be taken in one request. */
+internal class Several(
+    private val client: NativeClient,
+    locks: Iterable<Lock>,
+    private val wait: Duration = Duration.INFINITE,
+) {
     private val locks = locks.toList()
     private val names = this.locks.map { it.name }
 
@@ -82,8 +87,24 @@ internal class Several(private val client: NativeClient, locks: Iterable<Lock>, 
     fun takeBlocking(tryOnly: Boolean): Leases? =
         takenBlocking(listed(names)) { begin(tryOnly) }?.let { Leases(names, it) }
 
-    private fun begin(tryOnly: Boolean): Attempt =
-        client.attemptAll(locks.map { it.requestOf(client) }, waiting(wait), tryOnly)
+    /** What each alone comes to. */
+    suspend fun each(): List<Result<Lease?>> = each(taken(listed(names), ::beginEach))
+
+    fun eachBlocking(): List<Result<Lease?>> = each(takenBlocking(listed(names), ::beginEach))
+
+    private fun begin(tryOnly: Boolean): Attempt = client.attemptAll(requests(), waiting(wait), tryOnly)
+
+    private fun beginEach(): Attempt = client.attemptEach(requests())
+
+    private fun requests() = locks.map { it.requestOf(client) }
+
+    private fun each(attempt: Attempt?): List<Result<Lease?>> {
+        // As one they are never busy.
+        val all = Lease(listed(names), checkNotNull(attempt))
+        return attempt.each().zip(names) { one, name ->
+            runCatching { native(name) { one.poll() } }.map { if (it == State.HELD) Lease(name, one, all) else null }
+        }
+    }
 }
 
 private fun listed(names: List<String>) = names.joinToString(", ")

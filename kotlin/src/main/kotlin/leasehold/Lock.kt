@@ -19,7 +19,23 @@ internal data class Asked(
     val note: String,
     val how: How = How(),
     val order: Order = Order.FIFO,
-)
+) {
+    fun request(name: String, tryOnly: Boolean) = Request(
+        name = name,
+        shared = how.shared,
+        permits = how.permits?.let { count("permits", it) },
+        capacity = count("capacity", how.capacity),
+        tryOnly = tryOnly,
+        ttl = seconds("ttl", ttl),
+        wait = waiting(wait),
+        fixedTerm = !renew,
+        maxHold = maxHold?.let { seconds("maxHold", it) },
+        owner = owner?.number?.toString(),
+        priority = priority,
+        note = text("note", note),
+        order = order.word,
+    )
+}
 
 /** In what order those who wait for a lock get it. */
 public enum class Order(internal val word: String) {
@@ -88,19 +104,5 @@ public class Lock internal constructor(
         return request(tryOnly = false)
     }
 
-    private fun request(tryOnly: Boolean) = Request(
-        name = name,
-        shared = asked.how.shared,
-        permits = asked.how.permits?.let { count("permits", it) },
-        capacity = count("capacity", asked.how.capacity),
-        tryOnly = tryOnly,
-        ttl = seconds("ttl", asked.ttl),
-        wait = waiting(asked.wait),
-        fixedTerm = !asked.renew,
-        maxHold = asked.maxHold?.let { seconds("maxHold", it) },
-        owner = asked.owner?.number?.toString(),
-        priority = asked.priority,
-        note = text("note", asked.note),
-        order = asked.order.word,
-    )
+    private fun request(tryOnly: Boolean) = asked.request(name, tryOnly)
 }

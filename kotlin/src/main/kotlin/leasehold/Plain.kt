@@ -118,6 +118,20 @@ public data class LockInfo(
     public val waiting: Long,
 )
 
+/** What the searches for deadlocks came to; see [Client.deadlocks]. */
+public data class Deadlocks(
+    /** Looks taken. */
+    public val looks: Long,
+    /** Cycles found, also those whose victim was another's wait. */
+    public val found: Long,
+    /** Waits that were ended: they were the victims. */
+    public val victims: Long,
+    /** Owners in the longest cycle found. */
+    public val longest: Int,
+    /** Looks that followed a chain of 64 owners to no end. */
+    public val cut: Long,
+)
+
 /**
  * An explicit identity, for the locks of one unit of work: re-entry and deadlock detection go by it,
  * never by the thread or the coroutine. From [Client.owner]; the number may be passed on to another
@@ -149,7 +163,7 @@ internal fun lockInfo(plain: leasehold.internal.Lock): LockInfo = LockInfo(
     plain.waiting.toLong(),
 )
 
-private fun waiterInfo(who: leasehold.internal.Who) = WaiterInfo(
+internal fun waiterInfo(who: leasehold.internal.Who) = WaiterInfo(
     who.host,
     who.pid.toLong(),
     who.language,

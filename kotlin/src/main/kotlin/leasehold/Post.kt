@@ -10,6 +10,7 @@ package leasehold
 import java.util.concurrent.ConcurrentHashMap
 import java.util.concurrent.atomic.AtomicLong
 import kotlin.coroutines.resume
+import kotlinx.coroutines.CancellationException
 import kotlinx.coroutines.Dispatchers
 import kotlinx.coroutines.suspendCancellableCoroutine
 import kotlinx.coroutines.withContext
@@ -67,10 +68,15 @@ internal object Post {
     }
 }
 
-/** Waits for what [call] yields. */
+/** Waits for what [call] yields. Whoever is cancelled ends what only waits, too. */
 internal suspend fun finish(call: Call, lock: String? = null): Value {
     native(lock) { call.value() }?.let { return it }
-    Post.settled(call::notify)
+    try {
+        Post.settled(call::notify)
+    } catch (cancelled: CancellationException) {
+        call.cancel()
+        throw cancelled
+    }
     return checkNotNull(native(lock) { call.value() }) { "a call told that it was done, and was not" }
 }
 
@@ -82,8 +88,9 @@ internal fun finishBlocking(call: Call, lock: String? = null): Value {
             native(lock) { call.waitFor(SLICE_MS) }?.let { return it }
         }
     } catch (interrupt: InterruptedException) {
+        call.cancel()
         // Between two slices nobody goes on with it: a look hands it over to the library's threads.
-        native(lock) { call.value() }
+        runCatching { call.value() }
         throw interrupt
     }
 }

@@ -115,7 +115,12 @@ internal inline fun <T> underBlocking(lease: Lease, body: () -> T): T {
 /** Gives back in this thread; an interrupt ends only the waiting for it. */
 internal fun Lease.releaseBlocking(): ReleaseState {
     val call = releasing()
-    return released(finishBlocking(call, name))
+    try {
+        return released(finishBlocking(call, name))
+    } catch (interrupt: InterruptedException) {
+        ended(ReleaseState.BACKGROUND)
+        throw interrupt
+    }
 }
 
 /** The end of a try-with-resources: a release, after which an interrupt is still to be seen. */

@@ -27,7 +27,9 @@ internal class ReadmeTest {
     @Test
     fun `the tour runs`() {
         val end = played("TourKt", "Tour.kt", "kotlin", Store.SQLITE.url())
-        assertContains(end.out.lines().first(), Regex("""\[\d+, \d+]"""))
+        val (fences, leads, inside) = end.out.lines()
+        assertContains(fences, Regex("""\[\d+, \d+]"""))
+        assertEquals("10.0.0.7:5432 leads" to "all are in", leads to inside)
     }
 
     /** The end of a program that the README shows. */

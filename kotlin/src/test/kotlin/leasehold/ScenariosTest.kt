@@ -2,7 +2,9 @@ package leasehold
 
 import java.io.File
 import java.lang.ProcessBuilder.Redirect.INHERIT
+import java.util.concurrent.ConcurrentHashMap
 import kotlin.test.assertEquals
+import kotlin.test.assertTrue
 import kotlin.test.fail
 import kotlin.time.Duration
 import kotlin.time.Duration.Companion.milliseconds
@@ -13,10 +15,16 @@ import kotlinx.coroutines.Deferred
 import kotlinx.coroutines.Dispatchers
 import kotlinx.coroutines.SupervisorJob
 import kotlinx.coroutines.async
+import kotlinx.coroutines.cancelAndJoin
+import kotlinx.coroutines.channels.ReceiveChannel
 import kotlinx.coroutines.flow.firstOrNull
+import kotlinx.coroutines.flow.produceIn
+import kotlinx.coroutines.job
 import kotlinx.coroutines.runBlocking
+import kotlinx.coroutines.withTimeout
 import kotlinx.coroutines.withTimeoutOrNull
 import kotlinx.serialization.json.Json
+import kotlinx.serialization.json.JsonArray
 import kotlinx.serialization.json.JsonElement
 import kotlinx.serialization.json.JsonNull
 import kotlinx.serialization.json.JsonObject
@@ -79,11 +87,14 @@ private class Step(private val json: JsonObject) {
     fun ms(key: String): Duration? = get(key)?.jsonPrimitive?.long?.milliseconds
     fun int(key: String): Int? = get(key)?.jsonPrimitive?.int
     fun boolean(key: String): Boolean? = get(key)?.jsonPrimitive?.boolean
+    fun long(key: String): Long? = get(key)?.jsonPrimitive?.long
     fun strings(key: String): List<String> = get(key)?.jsonArray.orEmpty().map { it.jsonPrimitive.content }
+    fun has(key: String): Boolean = get(key) != null
     private fun get(key: String): JsonElement? = json[key].takeUnless { it == JsonNull }
     val lock get() = string("lock").orEmpty()
     val who get() = string("who").orEmpty()
-    val expect get() = string("expect")
+    val wait get() = ms("wait") ?: Duration.INFINITE
+    val expect get() = get("expect").let { if (it is JsonArray) "${strings("expect")}" else string("expect") }
 }
 
 private class Runner(store: Store) {
@@ -93,7 +104,9 @@ private class Runner(store: Store) {
     private val network = if (store == Store.REDIS) Redis.get() else null
     private val clients = listOf(network?.let { url.replace(it.direct, it.url) } ?: url, url).map { Leasehold.connect(it) }
     private val others = mutableMapOf<String, Process>()
-    private val leases = mutableMapOf<String, Lease>()
+    private val leases = ConcurrentHashMap<String, Lease>()
+    private val several = ConcurrentHashMap<String, Leases>()
+    private val observers = mutableMapOf<String, ReceiveChannel<Leader?>>()
     private val started = mutableMapOf<String, Deferred<String>>()
     private val scope = CoroutineScope(SupervisorJob() + Dispatchers.Default)
     private val observer = clients[1]
@@ -105,10 +118,23 @@ private class Runner(store: Store) {
             "start" -> started[step.who] = scope.async(Dispatchers.Unconfined) { take(step) }
             "outcome" -> assertEquals(step.expect, outcome(started.getValue(step.who)))
             "cancel" -> started.getValue(step.who).cancel()
-            "release" -> assertEquals(step.expect, lease(step).release().name.lowercase())
+            "release" -> assertEquals(step.expect, (several[step.who]?.release() ?: lease(step).release()).name.lowercase())
             "extend" -> assertEquals(step.expect, code { lease(step).extend(step.ms("ttl") ?: Duration.ZERO) })
             "downgrade" -> assertEquals(step.expect, code { lease(step).downgrade() })
             "upgrade" -> assertEquals(step.expect, code { lease(step).upgrade() })
+            "proclaim" ->
+                assertEquals(step.expect, code { (lease(step) as Leadership).proclaim(step.string("value").orEmpty()) })
+            "leave" -> assertEquals(step.expect, code { (lease(step) as Inside).leave(step.wait) })
+            "each" -> assertEquals(step.expect, each(step))
+            "observe" -> observers[step.who] = client(step).election(step.lock).observe().produceIn(scope)
+            // Of several changes in a row it may be told only the last, and of more than the step names: that
+            // nobody led in between.
+            "change" -> withTimeout(PATIENCE) {
+                while (!shows(step, observers.getValue(step.who).receive())) { }
+            }
+            "leader" -> assertTrue(shows(step, client(step).election(step.lock).leader()))
+            "count_down" -> assertEquals(step.expect, number { latch(step).countDown(step.long("count") ?: 1) })
+            "left" -> assertEquals(step.expect, number { latch(step).left() })
             "kind" -> assertEquals(step.expect, lease(step).kind.name.lowercase())
             "epoch" -> assertEquals(step.string("holder")?.let { leases.getValue(it).fence }, lease(step).epoch)
             "evict" -> {
@@ -116,11 +142,12 @@ private class Runner(store: Store) {
                 assertEquals(step.boolean("expect"), observer.evict(step.lock, "a test", fence) != null)
             }
             "check" -> assertEquals(step.expect, code { lease(step).check(step.ms("min") ?: Duration.ZERO) })
-            "held" -> assertEquals(step.boolean("expect"), lease(step).isHeld)
+            "held" -> assertEquals(step.boolean("expect"), several[step.who]?.isHeld ?: lease(step).isHeld)
             "lost" -> {
-                val event = withTimeoutOrNull(PATIENCE) { lease(step).events.firstOrNull() }
+                val lease = several[step.who]?.all ?: lease(step)
+                val event = withTimeoutOrNull(PATIENCE) { lease.events.firstOrNull() }
                 assertEquals(step.expect, (event as? LeaseEvent.Lost)?.reason?.code)
-                assertEquals(step.expect, lease(step).lostReason?.code)
+                assertEquals(step.expect, lease.lostReason?.code)
             }
             "queued" -> queued(observer, step.lock, (step.int("count") ?: 1).toLong())
             "free" -> nothingLeft(observer, step.lock)
@@ -146,6 +173,7 @@ private class Runner(store: Store) {
 
     suspend fun end() {
         network?.say("heal")
+        scope.coroutineContext.job.cancelAndJoin()
         others.values.forEach { it.destroyForcibly() }
         clients.forEach { it.shutdown(5.seconds) }
     }
@@ -161,28 +189,78 @@ private class Runner(store: Store) {
     }
 
     private suspend fun take(step: Step): String = try {
-        val lock = lock(step)
-        val lease = if (step.string("do") == "try") lock.tryAcquire() else lock.acquire()
-        lease?.let { leases[step.who] = it }
-        if (lease == null) "busy" else "held"
+        if (step.has("latch")) {
+            latch(step).await(step.wait)
+            "ok"
+        } else if (step.has("locks")) {
+            val locks = step.strings("locks").map { lock(step, it) }
+            val leases = if (step.string("do") == "try") client(step).tryAcquireAll(locks) else client(step).acquireAll(locks, step.wait)
+            leases?.let { several[step.who] = it }
+            if (leases == null) "busy" else "held"
+        } else {
+            val lease = takeOne(step)
+            lease?.let { leases[step.who] = it }
+            if (lease == null) "busy" else "held"
+        }
     } catch (error: LockException) {
         error.code
     }
 
-    private fun lock(step: Step): Lock {
+    private suspend fun takeOne(step: Step): Lease? {
+        val value = step.string("value")
+        val parties = step.int("parties")
+        return when {
+            value != null -> {
+                val election = client(step).election(step.lock, step.ms("ttl") ?: 30.seconds, step.wait)
+                if (step.string("do") == "try") election.tryCampaign(value) else election.campaign(value)
+            }
+            parties != null -> client(step).barrier(step.lock, parties, step.ms("ttl") ?: 30.seconds).enter(step.wait)
+            step.string("do") == "try" -> lock(step, step.lock).tryAcquire()
+            else -> lock(step, step.lock).acquire()
+        }
+    }
+
+    /** What each of several locks came to. */
+    private suspend fun each(step: Step): String = try {
+        val names = step.strings("locks")
+        val each = client(step).tryEach(names.map { lock(step, it) })
+        val words = each.zip(names) { one, name ->
+            val lease = one.getOrElse { return@zip (it as LockException).code }
+            lease?.let { leases["${step.who}.$name"] = it }
+            if (lease == null) "busy" else "held"
+        }
+        "$words"
+    } catch (error: LockException) {
+        error.code
+    }
+
+    private fun shows(step: Step, leader: Leader?): Boolean {
+        val holder = step.string("holder")?.let { leases.getValue(it).fence }
+        return leader?.fence == holder && leader?.text == step.string("value")
+    }
+
+    private fun latch(step: Step) = client(step).latch(step.lock, checkNotNull(step.long("latch")))
+
+    private suspend fun number(action: suspend () -> Long): String = try {
+        "${action()}"
+    } catch (error: LockException) {
+        error.code
+    }
+
+    private fun lock(step: Step, name: String): Lock {
         val client = client(step)
-        val (ttl, wait) = (step.ms("ttl") ?: 30.seconds) to (step.ms("wait") ?: Duration.INFINITE)
+        val (ttl, wait) = (step.ms("ttl") ?: 30.seconds) to step.wait
         val (renew, maxHold) = (step.boolean("renew") ?: true) to step.ms("max_hold")
         val owner = step.int("owner")?.let { Owner(it.toBigInteger()) }
         val (priority, note) = (step.int("priority") ?: 0) to step.string("note").orEmpty()
         val permits = step.int("permits")
         return when {
             permits != null ->
-                client.semaphore(step.lock, step.int("capacity") ?: 0, ttl, wait, renew, maxHold, owner, priority, note)
+                client.semaphore(name, step.int("capacity") ?: 0, ttl, wait, renew, maxHold, owner, priority, note)
                     .permits(permits)
             step.boolean("read") == true ->
-                client.rwlock(step.lock, ttl, wait, renew, maxHold, owner, priority, note).read()
-            else -> client.lock(step.lock, ttl, wait, renew, maxHold, owner, priority, note)
+                client.rwlock(name, ttl, wait, renew, maxHold, owner, priority, note).read()
+            else -> client.lock(name, ttl, wait, renew, maxHold, owner, priority, note)
         }
     }
 
