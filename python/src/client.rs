@@ -134,11 +134,11 @@ impl Client {
         Latch::of(self.0.latch(name, count, keep))
     }
 
-    /// What the searches for deadlocks came to: looks, found, victims, longest, cut.
+    /// What the searches for deadlocks came to, in the order of the core's `Deadlocks`.
     fn deadlocks(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
         match py.detach(|| self.0.deadlocks()) {
-            Ok(Deadlocks { looks, found, victims, longest, cut, .. }) => {
-                (looks, found, victims, longest, cut).into_py_any(py)
+            Ok(Deadlocks { looks, found, victims, longest, severest, deepest, cut, .. }) => {
+                (looks, found, victims, longest, severest, deepest, cut).into_py_any(py)
             }
             Err(error) => Ok(Py::new(py, Failure::from(error))?.into_any()),
         }

@@ -11,7 +11,7 @@ from conftest import PATIENCE, eventually, queued
 
 def test_they_are_counted(each_client: leasehold.Client) -> None:
     client = each_client
-    assert client.deadlocks() == leasehold.Deadlocks(0, 0, 0, 0, 0)
+    assert client.deadlocks() == leasehold.Deadlocks(0, 0, 0, 0, 0, 0, 0)
     one, other = client.owner(), client.owner()
     first = client.lock("a", owner=one).acquire()
     second = client.lock("b", owner=other).acquire()
@@ -38,6 +38,8 @@ def test_they_are_counted(each_client: leasehold.Client) -> None:
     counts = client.deadlocks()
     assert (counts.victims, counts.longest, counts.cut) == (1, 2, 0)
     assert counts.looks >= counts.found >= 1
+    assert counts.severest == 2
+    assert counts.deepest >= 2
     for lease in (first, second, *(it for it in ended if isinstance(it, leasehold.Lease))):
         lease.release()
     eventually(lambda: client.list() == [], "all free")

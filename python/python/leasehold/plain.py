@@ -134,5 +134,10 @@ class Deadlocks:
     victims: int
     #: Owners in the longest cycle found.
     longest: int
+    #: How severe the worst deadlock of a victim of this client was: the waits for any of its locks,
+    #: in the cycle and behind it. All of them stood still.
+    severest: int
+    #: Owners in the longest chain of waits followed, cycle or not.
+    deepest: int
     #: Looks that followed a chain of 64 owners to no end.
     cut: int
