@@ -82,6 +82,12 @@ fn prolong(key: &[u8], value: &[u8], ms: u64) -> Vec<u8> {
     resp::command(&[b"SET", key, value, b"IFEQ", value, b"GET", b"PX", ms.as_bytes()])
 }
 
+/// The PX of a tenure of `span`: a key is gone once the clock is past its time, a tenure once the clock has
+/// reached it, as with the scripts.
+fn kept(span: Duration) -> u64 {
+    millis(span).saturating_sub(1).max(1)
+}
+
 impl NoLuaStore {
     /// Access through `dial`.
     #[must_use]
@@ -187,7 +193,7 @@ impl NoLuaStore {
         self.delete(&first.name).await?;
         let set = |ask: &Ask| {
             let (key, token) = (self.key(&ask.name), hex_bytes(&ask.token));
-            let ms = millis(ask.ttl + ask.grace).to_string();
+            let ms = kept(ask.ttl + ask.grace).to_string();
             resp::command(&[b"SET", &key, &token, b"NX", b"GET", b"PX", ms.as_bytes()])
         };
         let found = self.send(&self.requests, asks.iter().map(set).collect()).await?;
@@ -225,7 +231,7 @@ impl NoLuaStore {
             let key = self.key(&ask.name);
             match answers[*index] {
                 Answer::Granted { .. } => {
-                    prolong(&key, &hex_bytes(&ask.token), millis(ask.ttl + ask.grace))
+                    prolong(&key, &hex_bytes(&ask.token), kept(ask.ttl + ask.grace))
                 }
                 _ => resp::command(&[b"PTTL", &key]),
             }
@@ -276,7 +282,7 @@ impl NoLuaStore {
         // Never shortened: of a tenure that is ours this is at most what is left of it then.
         let keep = |(hold, left): (&Hold, &Value)| {
             let left = left.int().and_then(|left| u64::try_from(left).ok()).unwrap_or_default();
-            let ms = millis(hold.ttl + hold.grace).max(left);
+            let ms = kept(hold.ttl + hold.grace).max(left);
             prolong(&self.key(&hold.name), &hex_bytes(&hold.token), ms)
         };
         let commands = holds.iter().zip(&left).map(keep).collect();
