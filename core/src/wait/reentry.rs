@@ -32,8 +32,8 @@ struct State {
 #[derive(Default)]
 struct Entry {
     held: Weak<Held>,
-    /// The fence of the last tenure; 0 where there was none.
-    fence: u64,
+    /// The fence of the last tenure, if there was one. (A reader's may be 0.)
+    fence: Option<u64>,
     /// Rung when an acquire of this owner is over; there while one is under way.
     under_way: Option<Arc<Notify>>,
 }
@@ -91,7 +91,7 @@ impl Reentry {
     /// Whether that was a tenure of `owner` here and is over, whatever the store still has of it.
     pub(crate) fn is_over(&self, name: &Name, owner: Owner, fence: u64) -> bool {
         let held = match self.state().tenures.get(&(name.clone(), owner)) {
-            Some(entry) if entry.fence == fence => entry.held.upgrade(),
+            Some(entry) if entry.fence == Some(fence) => entry.held.upgrade(),
             _ => return false,
         };
         // Outside the mutex: a look can end a tenure, and then its listeners are called.
@@ -118,7 +118,7 @@ impl Turn<'_> {
     /// The lock was granted.
     pub(crate) fn held(self, held: &Arc<Held>) {
         if let Some(entry) = self.reentry.state().tenures.get_mut(&self.key) {
-            (entry.held, entry.fence) = (Arc::downgrade(held), held.fence());
+            (entry.held, entry.fence) = (Arc::downgrade(held), Some(held.fence()));
         }
     }
 }
@@ -129,7 +129,7 @@ impl Drop for Turn<'_> {
         let Some(entry) = state.tenures.get_mut(&self.key) else { return };
         let bell = entry.under_way.take();
         // What had a tenure is kept until the next sweep: the store may know of it for a while.
-        if entry.fence == 0 {
+        if entry.fence.is_none() {
             state.tenures.remove(&self.key);
         }
         drop(state);
