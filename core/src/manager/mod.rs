@@ -3,13 +3,13 @@
 
 mod config;
 mod health;
-mod manager;
+mod names;
 mod settings;
 mod text;
 
 pub use config::{Config, Permissions, StoreConfig};
 pub use health::Health;
-pub use manager::{Manager, Placed, Revoked};
+pub use names::{Manager, Placed, Revoked};
 pub use settings::{LockKind, Settings};
 
 pub use crate::wait::Usage;

@@ -116,6 +116,7 @@ impl Audit {
     }
 
     /// Tells that it was not permitted; the error to answer with.
+    #[cfg(feature = "manager")]
     pub(crate) fn refuse(&self, error: crate::Error) -> crate::Error {
         let told = self.tell(AuditEvent {
             outcome: AuditOutcome::Refused,

@@ -6,7 +6,10 @@ mod cells;
 mod cohort;
 mod cycle;
 mod desk;
-#[cfg_attr(not(feature = "manager"), allow(dead_code, reason = "what a manager counts"))]
+#[cfg_attr(
+    not(feature = "manager"),
+    allow(dead_code, unreachable_pub, reason = "what a manager counts")
+)]
 mod in_use;
 mod reentry;
 mod together;
