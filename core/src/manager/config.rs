@@ -49,7 +49,7 @@ use crate::{Error, Name, Result, StoreUrl};
 ///         ..Settings::default()
 ///     });
 /// assert_eq!(config.stores, same.stores);
-/// # leasehold::Result::Ok(())
+/// # Ok::<(), leasehold::Error>(())
 /// ```
 #[derive(Clone, PartialEq, Eq, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
