@@ -57,7 +57,10 @@ for (const store of STORES) {
       await Promise.all(Array.from({ length: 8 }, work));
       const steps = fences.slice(1).map((fence, index) => fence - (fences[index] ?? 0));
       assert.equal(fences.length, 160);
-      assert.ok(steps.every((step) => step > 0), "each has a larger fence");
+      assert.ok(
+        steps.every((step) => step > 0),
+        "each has a larger fence",
+      );
       assert.ok(steps.includes(1), "none went from hand to hand");
       await assert.rejects(
         client.acquire("hot", { order: "throughput", owner: client.owner() }),
