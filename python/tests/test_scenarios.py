@@ -7,10 +7,9 @@ import json
 import subprocess
 import threading
 import uuid
-from collections.abc import Callable
-from concurrent.futures import CancelledError, Future
+from collections.abc import Callable, Coroutine
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import leasehold
 import pytest
@@ -30,6 +29,7 @@ SCENARIOS: list[tuple[str, str, str, list[dict[str, Any]]]] = [
 ]
 
 Step = dict[str, Any]
+_T = TypeVar("_T")
 
 
 @pytest.fixture(scope="module")
@@ -73,7 +73,7 @@ class Runner:
         self.others: dict[str, subprocess.Popen[str]] = {}
         self.leases: dict[str, Tenure] = {}
         self.observers: dict[str, leasehold.Observer] = {}
-        self.started: dict[str, Future[str]] = {}
+        self.started: dict[str, asyncio.Task[str]] = {}
         # What is started goes on in a loop of its own, where it can also be cancelled.
         self.loop = asyncio.new_event_loop()
         self.thread = threading.Thread(target=self.loop.run_forever, daemon=True)
@@ -168,10 +168,17 @@ class Runner:
         assert isinstance(tenure, leasehold.Lease)
         return tenure
 
-    def outcome(self, who: str) -> str:
+    def on_loop(self, work: Coroutine[Any, Any, _T]) -> _T:
+        return asyncio.run_coroutine_threadsafe(work, self.loop).result(PATIENCE)
+
+    async def begin(self, step: Step) -> None:
+        self.started[step["who"]] = asyncio.create_task(self.start(step))
+
+    async def outcome(self, who: str) -> str:
+        """Not before the task is over: one that is cancelled goes on until it looks up."""
         try:
-            return self.started[who].result(PATIENCE)
-        except CancelledError:
+            return await self.started[who]
+        except asyncio.CancelledError:
             return "cancelled"
 
     def step(self, step: Step) -> None:
@@ -181,11 +188,11 @@ class Runner:
             case "acquire" | "try":
                 assert self.take(step) == expect
             case "start":
-                self.started[who] = asyncio.run_coroutine_threadsafe(self.start(step), self.loop)
+                self.on_loop(self.begin(step))
             case "outcome":
-                assert self.outcome(who) == expect
+                assert self.on_loop(self.outcome(who)) == expect
             case "cancel":
-                self.started[who].cancel()
+                self.loop.call_soon_threadsafe(self.started[who].cancel)
             case "release":
                 assert self.leases[who].release() == expect
             case "extend":
