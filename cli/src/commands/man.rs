@@ -10,7 +10,7 @@ use crate::exit::{Exit, Failure, code};
 #[derive(Debug, Args)]
 pub(crate) struct ManArgs {
     /// The command; without it, the page of leasehold itself
-    #[arg(value_parser = ["run", "elect", "ls", "show", "completions", "man"])]
+    #[arg(value_parser = ["run", "elect", "ls", "show", "ask-back", "evict", "completions", "man"])]
     command: Option<String>,
 }
 

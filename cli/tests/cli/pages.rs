@@ -40,6 +40,7 @@ fn every_command_has_its_page() {
         ("ls", ".TH leasehold-ls 1", "prefix"),
         ("show", ".TH leasehold-show 1", "told_ms"),
         ("ask-back", ".TH leasehold-ask-back 1", "grace"),
+        ("evict", ".TH leasehold-evict 1", "fence"),
         ("completions", ".TH leasehold-completions 1", "shell"),
         ("man", ".TH leasehold-man 1", "page"),
     ] {

@@ -180,7 +180,7 @@ impl RedisStore {
             for ask in asks {
                 write_ask(&mut call, ask, &self.channel);
             }
-            if how == How::AllOrNothing && asks.len() > 1 {
+            if how == How::AllOrNothing {
                 call.text(b"all");
             }
             call
