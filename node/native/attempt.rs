@@ -1,9 +1,11 @@
 //! One try to take a lock, and the tenure that it comes to: one object, which owns what it obtains.
 
+use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::{Arc, OnceLock};
 
-use leasehold_bridge::{Attempt as Bridge, Held, Outcome};
+use leasehold_bridge::{Attempt as Bridge, Held, Outcome, Pending, Release};
+use napi::Either;
 use napi::bindgen_prelude::BigInt;
 use napi_derive::napi;
 
@@ -20,6 +22,8 @@ pub struct Attempt {
     alone: Option<Outcome>,
     held: OnceLock<Held>,
     failure: OnceLock<Failure>,
+    /// Those that JavaScript has not been told the end of.
+    releases: RefCell<Vec<(f64, Pending<Release>)>>,
     place: Rc<Place>,
 }
 
@@ -69,10 +73,10 @@ impl Attempt {
         self.failure.get().cloned()
     }
 
-    /// Has `key` put into `mailbox` when it comes to something: at once, if it has.
+    /// Has `key` put into `mailbox` when it comes to something; false, and nothing is put, if it has.
     #[napi]
-    pub fn notify(&self, mailbox: &Mailbox, key: f64) {
-        self.attempt.on_done(mailbox.letter(key));
+    pub fn notify(&self, mailbox: &Mailbox, key: f64) -> bool {
+        self.attempt.unless_done(mailbox.letter(key))
     }
 
     /// Stops waiting, or gives back what was obtained.
@@ -185,10 +189,28 @@ impl Attempt {
         }
     }
 
-    /// Gives the lock back, resigns or leaves, and goes on with that if nobody waits for the result.
+    /// Gives the lock back, resigns or leaves, and has `key` put into `mailbox` when that is done;
+    /// false, and nothing is put, if it is. Not a `Call`: every lease is given back, and an object that
+    /// JavaScript has to collect costs more than the rest.
     #[napi]
-    pub fn release(&self) -> Option<Call> {
-        self.held.get().map(|held| Call::of(held.release()))
+    pub fn release(&self, mailbox: &Mailbox, key: f64) -> bool {
+        let Some(held) = self.held.get() else { return false };
+        let release = held.release();
+        let pending = release.unless_done(mailbox.letter(key));
+        self.releases.borrow_mut().push((key, release));
+        pending
+    }
+
+    /// What the release with `key` came to, once.
+    #[napi]
+    pub fn released(&self, key: f64) -> Option<Either<&'static str, Failure>> {
+        let mut releases = self.releases.borrow_mut();
+        let at = releases.iter().position(|(other, _)| *other == key)?;
+        let (_, release) = releases.swap_remove(at);
+        Some(match release.result()? {
+            Ok(release) => Either::A(release.state),
+            Err(error) => Either::B(error.into()),
+        })
     }
 
     /// Has `key` put into `mailbox` when the lease is lost: at once, if it is.
@@ -205,7 +227,8 @@ impl Attempt {
     pub(crate) fn of(attempt: Bridge) -> Self {
         let attempt = Arc::new(attempt);
         let place = Rc::new(Place::of(&attempt));
-        Self { attempt, alone: None, held: OnceLock::new(), failure: OnceLock::new(), place }
+        let (held, failure, releases) = (OnceLock::new(), OnceLock::new(), RefCell::default());
+        Self { attempt, alone: None, held, failure, releases, place }
     }
 
     fn part(&self, alone: Option<Outcome>, held: Option<Held>) -> Self {
@@ -214,6 +237,7 @@ impl Attempt {
             alone,
             held: held.map_or_else(OnceLock::new, OnceLock::from),
             failure: OnceLock::new(),
+            releases: RefCell::default(),
             place: Rc::clone(&self.place),
         }
     }

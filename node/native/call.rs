@@ -13,12 +13,6 @@ pub struct Call(Box<dyn Work>);
 
 #[napi]
 impl Call {
-    /// Whether it is done.
-    #[napi]
-    pub fn done(&self) -> bool {
-        self.0.done()
-    }
-
     /// The error that it came to, if it is done and came to one.
     #[napi]
     pub fn failure(&self) -> Option<Failure> {
@@ -37,10 +31,10 @@ impl Call {
         self.0.cancel();
     }
 
-    /// Has `key` put into `mailbox` when it is done: at once, if it is.
+    /// Has `key` put into `mailbox` when it is done; false, and nothing is put, if it is.
     #[napi]
-    pub fn notify(&self, mailbox: &Mailbox, key: f64) {
-        self.0.notify(mailbox, key);
+    pub fn notify(&self, mailbox: &Mailbox, key: f64) -> bool {
+        self.0.notify(mailbox, key)
     }
 }
 
@@ -51,23 +45,18 @@ impl Call {
 }
 
 trait Work {
-    fn done(&self) -> bool;
     fn result(&self) -> Option<Result<Value, ErrorInfo>>;
-    fn notify(&self, mailbox: &Mailbox, key: f64);
+    fn notify(&self, mailbox: &Mailbox, key: f64) -> bool;
     fn cancel(&self);
 }
 
 impl<T: Plain> Work for Pending<T> {
-    fn done(&self) -> bool {
-        Pending::result(self).is_some()
-    }
-
     fn result(&self) -> Option<Result<Value, ErrorInfo>> {
         Pending::result(self).map(|result| result.map(Plain::plain))
     }
 
-    fn notify(&self, mailbox: &Mailbox, key: f64) {
-        self.on_done(mailbox.letter(key));
+    fn notify(&self, mailbox: &Mailbox, key: f64) -> bool {
+        self.unless_done(mailbox.letter(key))
     }
 
     fn cancel(&self) {

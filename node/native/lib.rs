@@ -13,6 +13,7 @@ mod latch;
 mod mailbox;
 mod observer;
 mod plain;
+mod uv;
 
 use std::time::Duration;
 

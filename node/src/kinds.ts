@@ -132,11 +132,11 @@ export async function taken(
   signal: AbortSignal | undefined,
   name: string,
 ): Promise<boolean> {
-  let state = attempt.poll();
-  if (state === State.pending) {
-    await post.settled(attempt, [signal]);
-    state = attempt.poll();
+  const pending = post.settled(attempt, [signal]);
+  if (pending !== undefined) {
+    await pending;
   }
+  const state = attempt.poll();
   if (signal?.aborted === true) {
     // Granted or not: what the caller will never see is given back.
     attempt.cancel();

@@ -43,14 +43,13 @@ export class Lease implements AsyncDisposable {
   #controller: AbortController | undefined;
   #key: number | undefined;
   #over = false;
-  #fence: number;
+  #fence: number | undefined;
   /** Those that it was taken together with: they own it, and are not forgotten before it is. */
   readonly #together: object | undefined;
 
   /** @internal */
   constructor(name: string, attempt: Attempt, together?: object) {
     this.name = name;
-    this.#fence = attempt.fence();
     this.#attempt = attempt;
     this.#together = together;
     if (together === undefined) {
@@ -64,7 +63,7 @@ export class Lease implements AsyncDisposable {
    * neither is to be written with.
    */
   get fence(): number {
-    return this.#fence;
+    return (this.#fence ??= this.#attempt.fence());
   }
 
   /** How the lock is held. */
@@ -186,9 +185,9 @@ export class Lease implements AsyncDisposable {
    * background.
    */
   async release(): Promise<ReleaseState> {
-    const call = this.#attempt.release();
+    const released = post.release(this.#attempt, this.name);
     this.#end();
-    return post.finish(call, this.name);
+    return released;
   }
 
   /**

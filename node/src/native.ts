@@ -46,9 +46,9 @@ export interface Who {
 /** What an attempt came to; the numbers are the native half's. */
 export const State = { pending: 0, held: 1, busy: 2, failed: 3 } as const;
 
-/** Something that tells a mailbox when it is done. */
+/** Something that tells a mailbox when it is done; false where it is, and tells nothing. */
 export interface Work {
-  notify(mailbox: Mailbox, key: number): void;
+  notify(mailbox: Mailbox, key: number): boolean;
 }
 
 export interface Mailbox {
@@ -58,7 +58,6 @@ export interface Mailbox {
 
 export interface Call<T> extends Work {
   cancel(): void;
-  done(): boolean;
   failure(): Failure | null;
   value(): T | null;
 }
@@ -98,7 +97,8 @@ export interface Attempt extends Work {
   downgrade(): Call<true>;
   upgrade(): Call<true>;
   touch(): void;
-  release(): Call<ReleaseState>;
+  release(mailbox: Mailbox, key: number): boolean;
+  released(key: number): ReleaseState | Failure | null;
   onLost(mailbox: Mailbox, key: number): void;
 }
 

@@ -8,6 +8,7 @@
 import { native } from "./native.js";
 import type { Attempt, Call, Mailbox, Work } from "./native.js";
 import { fromFailure } from "./errors.js";
+import type { ReleaseState } from "./plain.js";
 
 /** Whoever wants to hear of a loss. Held weakly: a registry must not keep a forgotten lease. */
 export interface Listener {
@@ -23,14 +24,17 @@ let lastKey = 0;
 
 /** The result of `call`. */
 export async function finish<T>(call: Call<T>, lock?: string): Promise<T> {
-  if (!call.done()) {
-    await done(call);
+  // What is there at once is given from here, for the sake of the error's stack.
+  const pending = done(call);
+  if (pending !== undefined) {
+    await pending;
   }
-  const failure = call.failure();
+  const value = call.value();
+  const failure = value === null ? call.failure() : null;
   if (failure !== null) {
     throw fromFailure(failure, lock);
   }
-  return call.value() as T;
+  return value as T;
 }
 
 /** The result of a `call` that only waits, which ends when one of `signals` is aborted. */
@@ -39,25 +43,40 @@ export async function waited<T>(
   lock: string,
   signals: readonly (AbortSignal | undefined)[],
 ): Promise<T> {
-  if (!call.done()) {
-    await settled(call, signals);
-  }
+  await settled(call, signals);
   signals.forEach((signal) => signal?.throwIfAborted());
   return finish(call, lock);
+}
+
+/** Gives the lease of `attempt` back, which has begun when this returns; what became of it. */
+export async function release(attempt: Attempt, lock: string): Promise<ReleaseState> {
+  const key = ++lastKey;
+  if (attempt.release(mailbox, key)) {
+    await told(key);
+  }
+  const released = attempt.released(key);
+  if (released !== null && typeof released !== "string") {
+    throw fromFailure(released, lock);
+  }
+  // Without an answer nothing was ever held.
+  return released ?? "lost";
 }
 
 /** Resolves when `work` is done, or as soon as one of `signals` is aborted, which cancels it. */
 export function settled(
   work: Attempt | Call<unknown>,
   signals: readonly (AbortSignal | undefined)[],
-): Promise<void> {
-  const all = signals.filter((signal) => signal !== undefined);
-  if (all.length === 0) {
+): Promise<void> | undefined {
+  if (signals.every((signal) => signal === undefined)) {
     return done(work);
+  }
+  const key = ++lastKey;
+  if (!work.notify(mailbox, key)) {
+    return undefined;
   }
   return new Promise((resolve) => {
     const end = (): void => {
-      all.forEach((signal) => signal.removeEventListener("abort", abort));
+      signals.forEach((signal) => signal?.removeEventListener("abort", abort));
       resolve();
     };
     const abort = (): void => {
@@ -65,8 +84,8 @@ export function settled(
       work.cancel();
       end();
     };
-    const key = expect(work, end);
-    all.forEach((signal) => signal.addEventListener("abort", abort, { once: true }));
+    expect(key, end);
+    signals.forEach((signal) => signal?.addEventListener("abort", abort, { once: true }));
   });
 }
 
@@ -83,18 +102,22 @@ export function forget(key: number): void {
   listeners.delete(key);
 }
 
-function done(work: Work): Promise<void> {
-  return new Promise((resolve) => expect(work, resolve));
+/** Resolves when `work` is done; nothing, where it is. */
+function done(work: Work): Promise<void> | undefined {
+  const key = ++lastKey;
+  return work.notify(mailbox, key) ? told(key) : undefined;
 }
 
-function expect(work: Work, resolve: () => void): number {
-  const key = ++lastKey;
+/** Resolves when `key` arrives. */
+function told(key: number): Promise<void> {
+  return new Promise((resolve) => expect(key, resolve));
+}
+
+function expect(key: number, resolve: () => void): void {
   awaited.set(key, resolve);
   if (awaited.size === 1) {
     alive.ref();
   }
-  work.notify(mailbox, key);
-  return key;
 }
 
 /** No longer expects `key`. */

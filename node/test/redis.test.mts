@@ -6,6 +6,7 @@
  */
 
 import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
 import { afterEach, describe, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 
@@ -104,6 +105,36 @@ describe("redis", { skip: noRedis }, () => {
     await sleep(50);
     assert.ok(lease.isHeld && !signal.aborted);
     assert.equal(await lease.release(), "released");
+  });
+
+  on("what a blocked loop does not read is read", async (client, other) => {
+    // From here on the loop reads by itself.
+    await (await client.acquire("warm", { ttl: TTL })).release();
+    const first = await other.acquire("b");
+    const waiting = client.acquire("b", { ttl: TTL });
+    await queued(other, "b");
+    const names = ["b", "a", "c", "d", "e", "f"];
+    const asked = names.slice(1).map((name) => client.acquire(name, { ttl: TTL }));
+    const released = first.release();
+    // The answers, and the push of a grant, lie in the socket.
+    const look = `
+      import { connect } from "leasehold";
+      const client = connect(${JSON.stringify(redis?.direct)});
+      await new Promise((resolve) => setTimeout(resolve, ${2 * TTL}));
+      const locks = await Promise.all(${JSON.stringify(names)}.map((name) => client.inspect(name)));
+      console.log(JSON.stringify(locks.map((lock) => lock.holder?.fence)));
+    `;
+    const seen = execFileSync(process.execPath, ["--input-type=module", "--eval", look], {
+      cwd: import.meta.dirname,
+    });
+    assert.equal(await released, "released");
+    const leases = await Promise.all([waiting, ...asked]);
+    // Else they expired before anyone knew of them, and were taken a second time.
+    assert.deepEqual(
+      leases.map((lease) => lease.fence),
+      JSON.parse(seen.toString()),
+    );
+    assert.ok(leases.every((lease) => lease.isHeld));
   });
 
   on("a blocked loop knows of its loss at the first look", async (client) => {

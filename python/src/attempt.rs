@@ -32,7 +32,10 @@ impl Attempt {
     /// Has `key` put into `mailbox` when there is a result: at once, if there is.
     fn notify(&self, py: Python<'_>, mailbox: &Mailbox, key: u64) {
         let letter = mailbox.letter(key);
-        py.detach(|| self.0.on_done(letter));
+        py.detach(|| match mailbox.here() {
+            Some(here) => self.0.on_done_in(here, letter),
+            None => self.0.on_done(letter),
+        });
     }
 
     /// Stops waiting, or gives back what was obtained.

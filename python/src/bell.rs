@@ -10,7 +10,7 @@ pub(crate) use pair::Bell;
 #[cfg(target_os = "linux")]
 mod eventfd {
     use std::io;
-    use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+    use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
     use rustix::event::{EventfdFlags, eventfd};
 
@@ -21,8 +21,8 @@ mod eventfd {
             Ok(Self(eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?))
         }
 
-        pub(crate) fn fd(&self) -> RawFd {
-            self.0.as_raw_fd()
+        pub(crate) fn hearing(&self) -> BorrowedFd<'_> {
+            self.0.as_fd()
         }
 
         pub(crate) fn ring(&self) {
@@ -40,7 +40,7 @@ mod eventfd {
 #[cfg(not(target_os = "linux"))]
 mod pair {
     use std::io::{self, Read, Write};
-    use std::os::fd::{AsRawFd, RawFd};
+    use std::os::fd::{AsFd, BorrowedFd};
     use std::os::unix::net::UnixStream;
 
     pub(crate) struct Bell {
@@ -56,8 +56,8 @@ mod pair {
             Ok(Self { ringing, hearing })
         }
 
-        pub(crate) fn fd(&self) -> RawFd {
-            self.hearing.as_raw_fd()
+        pub(crate) fn hearing(&self) -> BorrowedFd<'_> {
+            self.hearing.as_fd()
         }
 
         pub(crate) fn ring(&self) {

@@ -1,8 +1,9 @@
 //! A call under way, whatever it yields.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use leasehold_bridge::{ErrorInfo, Pending};
+use leasehold_bridge::{ErrorInfo, EventLoop, Pending};
 use pyo3::prelude::*;
 
 use crate::mailbox::Mailbox;
@@ -28,7 +29,7 @@ impl Call {
     /// Has `key` put into `mailbox` when there is a result: at once, if there is.
     fn notify(&self, py: Python<'_>, mailbox: &Mailbox, key: u64) {
         let letter = mailbox.letter(key);
-        py.detach(|| self.0.notify(Box::new(letter)));
+        py.detach(|| self.0.notify(mailbox.here(), Box::new(letter)));
     }
 
     /// Ends what only waits; stops nothing else.
@@ -46,7 +47,7 @@ impl Call {
 trait Work: Send + Sync {
     fn poll(&self, py: Python<'_>) -> PyResult<Option<Py<PyAny>>>;
     fn wait(&self, py: Python<'_>, slice: Duration) -> PyResult<Option<Py<PyAny>>>;
-    fn notify(&self, letter: Box<dyn FnOnce() + Send>);
+    fn notify(&self, here: Option<&Arc<EventLoop>>, letter: Box<dyn FnOnce() + Send>);
     fn cancel(&self);
 }
 
@@ -60,8 +61,11 @@ impl<T: Plain> Work for Pending<T> {
         done.map(|result| plain(py, result)).transpose()
     }
 
-    fn notify(&self, letter: Box<dyn FnOnce() + Send>) {
-        self.on_done(letter);
+    fn notify(&self, here: Option<&Arc<EventLoop>>, letter: Box<dyn FnOnce() + Send>) {
+        match here {
+            Some(here) => self.on_done_in(here, letter),
+            None => self.on_done(letter),
+        }
     }
 
     fn cancel(&self) {

@@ -4,10 +4,13 @@
 //! One future of the runtime per call, with `call_soon_threadsafe` from a worker, would have our
 //! threads wait for the interpreter's lock (and hang or abort when it goes away). Here they take a
 //! mutex for a push and write eight bytes, and only when the box was empty: a thousand completions
-//! cost the reader one wake-up.
+//! cost the reader one wake-up. An event loop's reads the server's socket, too, where it can: then
+//! there is nobody to be woken.
 
+use std::os::fd::AsRawFd;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use leasehold_bridge::EventLoop;
 use pyo3::prelude::*;
 
 use crate::bell::Bell;
@@ -19,6 +22,8 @@ pub(crate) struct Mailbox(Arc<Letters>);
 struct Letters {
     keys: Mutex<Vec<u64>>,
     bell: Bell,
+    /// Of a mailbox that an event loop reads.
+    here: Option<Arc<EventLoop>>,
     /// The process that made it. A forked child shares the descriptor: reading it there would take
     /// the parent's wake-up.
     process: u32,
@@ -26,26 +31,40 @@ struct Letters {
 
 #[pymethods]
 impl Mailbox {
+    /// A mailbox for a thread that waits, or for an event loop.
     #[new]
-    fn new() -> PyResult<Self> {
-        let letters =
-            Letters { keys: Mutex::default(), bell: Bell::new()?, process: std::process::id() };
-        Ok(Self(Arc::new(letters)))
+    fn new(event_loop: bool) -> PyResult<Self> {
+        let bell = Bell::new()?;
+        let here = EventLoop::new().filter(|here| event_loop && here.hear(bell.hearing()).is_ok());
+        let (keys, process) = (Mutex::default(), std::process::id());
+        Ok(Self(Arc::new(Letters { keys, bell, here, process })))
     }
 
     /// The descriptor to wait for. It is the mailbox's own: not to be closed.
     fn fileno(&self) -> i32 {
-        self.0.bell.fd()
+        match &self.0.here {
+            Some(here) => here.descriptor().as_raw_fd(),
+            None => self.0.bell.hearing().as_raw_fd(),
+        }
     }
 
-    /// Takes all numbers.
+    /// Takes all numbers. An event loop calls `flush` once it has gone on with those whose they are.
     fn drain(&self) -> Vec<u64> {
         if self.0.process != std::process::id() {
             return Vec::new();
         }
         // In this order: a number put in after the taking rings again.
-        self.0.bell.hush();
+        if self.0.here.as_ref().is_none_or(EventLoop::turn) {
+            self.0.bell.hush();
+        }
         std::mem::take(&mut *self.0.keys())
+    }
+
+    /// Sends what was asked for since `drain`.
+    fn flush(&self) {
+        if let Some(here) = &self.0.here {
+            here.flush();
+        }
     }
 }
 
@@ -54,6 +73,11 @@ impl Mailbox {
     pub(crate) fn letter(&self, key: u64) -> impl FnOnce() + Send + 'static {
         let letters = Arc::clone(&self.0);
         move || letters.put(key)
+    }
+
+    /// The event loop that reads it.
+    pub(crate) fn here(&self) -> Option<&Arc<EventLoop>> {
+        self.0.here.as_ref()
     }
 }
 
@@ -64,7 +88,8 @@ impl Letters {
             keys.push(key);
             keys.len() == 1
         };
-        if first {
+        // In its loop's turn it is looked into next.
+        if first && !self.here.as_ref().is_some_and(|here| here.is_serving()) {
             self.bell.ring();
         }
     }

@@ -119,6 +119,80 @@ def test_cut_off_in_an_async_scope(redis: Redis, client: leasehold.Client, run: 
     run(main())
 
 
+@RUNNERS
+def test_what_a_blocked_loop_does_not_read_is_read(
+    redis: Redis, client: leasehold.Client, other: leasehold.Client, run: Runner
+) -> None:
+    names = ["a", "b", "c"]
+    seen: list[int | None] = []
+
+    def look() -> None:
+        time.sleep(2 * TTL)
+        for name in names:
+            holder = other.inspect(name).holder
+            seen.append(None if holder is None else holder.fence)
+
+    async def main() -> None:
+        # From here on the loop reads by itself.
+        async with client.lock("warm", ttl=TTL):
+            pass
+        first = await other.lock("b").acquire_async()
+        attempts = [client.lock(name, ttl=TTL).acquire_async() for name in names]
+        tasks = [asyncio.ensure_future(attempt) for attempt in attempts]
+        while (await other.inspect_async("b")).waiting != 1:
+            pass
+        tasks.append(asyncio.ensure_future(client.lock("d", ttl=TTL).acquire_async()))
+        names.append("d")
+        given_back = asyncio.ensure_future(first.release_async())
+        await asyncio.sleep(0)
+        thread = threading.Thread(target=look)
+        thread.start()
+        # The answers, and the push of a grant, lie in the socket.
+        thread.join()
+        assert await given_back is Release.RELEASED
+        leases = await asyncio.gather(*tasks)
+        # Else they expired before anyone knew of them, and were taken a second time.
+        assert [lease.fence for lease in leases] == seen
+        for lease in leases:
+            assert await lease.release_async() is Release.RELEASED
+
+    run(main())
+
+
+def test_a_blocked_loop_keeps_no_thread_waiting(redis: Redis, client: leasehold.Client) -> None:
+    def others() -> None:
+        for _ in range(3):
+            with client.lock("b", ttl=TTL, wait=PATIENCE):
+                pass
+
+    async def main() -> None:
+        async with client.lock("warm", ttl=TTL):
+            pass
+        asked = asyncio.ensure_future(client.lock("a", ttl=TTL).acquire_async())
+        await asyncio.sleep(0)
+        thread = threading.Thread(target=others)
+        thread.start()
+        thread.join(PATIENCE)
+        assert not thread.is_alive()
+        assert await (await asked).release_async() is Release.RELEASED
+
+    asyncio.run(main())
+
+
+def test_a_loop_that_ended_leaves_the_connection_to_the_next(
+    redis: Redis, client: leasehold.Client
+) -> None:
+    async def main() -> None:
+        for _ in range(2):
+            async with client.lock("a", ttl=TTL):
+                pass
+
+    for run in (asyncio.run, uvloop.run, asyncio.run):
+        run(main())
+        with client.lock("a", ttl=TTL):
+            pass
+
+
 @BLOCKERS
 def test_a_blocked_loop_keeps_its_lock(
     redis: Redis,

@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use leasehold::runtime::EventLoop;
 use leasehold::sys::fork::Inherited;
 use leasehold::{Barrier, Campaign, Error, ErrorKind, Lock, LockAll, Result};
 
@@ -177,6 +178,16 @@ impl Attempt {
     /// Calls `callback` once there is an outcome; see [`Pending::on_done`].
     pub fn on_done(&self, callback: impl FnOnce() + Send + 'static) {
         self.done.on_done(callback);
+    }
+
+    /// The same, but false where there is an outcome already: see [`Pending::unless_done`].
+    pub fn unless_done(&self, callback: impl FnOnce() + Send + 'static) -> bool {
+        self.done.unless_done(callback)
+    }
+
+    /// The same in the thread of `here`, which goes on with the attempt where it can.
+    pub fn on_done_in(&self, here: &Arc<EventLoop>, callback: impl FnOnce() + Send + 'static) {
+        self.done.on_done_in(here, callback);
     }
 
     /// Stops waiting, or gives back what was obtained, even if a handle to it was taken already.

@@ -7,6 +7,7 @@
 //! nothing about locks.
 
 mod adaptive;
+mod allocator;
 mod attempt;
 mod client;
 mod error;
@@ -25,6 +26,7 @@ pub use error::{ErrorInfo, error_codes, lost_reasons};
 pub use held::{Held, Release};
 pub use latch::Latch;
 pub use leasehold::Deadlocks;
+pub use leasehold::runtime::EventLoop;
 pub use leasehold::store::Kind;
 pub use observer::{LeaderInfo, Observer};
 pub use pending::Pending;

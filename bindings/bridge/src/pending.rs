@@ -1,12 +1,13 @@
-//! A piece of work under way, in the three ways a language can wait for it: block in slices, be
-//! called back, or poll.
+//! A piece of work under way, in the two ways a language can wait for it: block in slices, or be
+//! called back.
 //!
 //! The work's first step runs in the calling thread: what is known at once (an uncontended local
 //! lock) costs no thread hop, and the callback is then not needed at all. A caller that blocks goes
 //! on with it in its own thread; only one that doesn't has it moved to our runtime, and only when
 //! there is something to do: to wake a thread so that it finds nothing costs more than the rest of a
-//! call. The trap: work that nobody polls stands still, so whoever stops blocking without a result
-//! hands it over.
+//! call. Where the caller runs an event loop, the loop goes on with it as soon as it has read what the
+//! work waits for. The trap: work that nobody polls stands still, so whoever stops blocking without a
+//! result hands it over, and a mere look at the result moves nothing.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -14,6 +15,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
+use leasehold::runtime::{EventLoop, Roused};
 use leasehold::sys::fork::Inherited;
 
 use crate::ErrorInfo;
@@ -67,29 +69,25 @@ impl<T: Clone + Send + 'static> Pending<T> {
         stop: Option<Stop>,
     ) -> Self {
         let mut work: Work<T> = Box::pin(work);
+        if let Some(here) = EventLoop::of_thread() {
+            let inner = Arc::new(Inner::of(State { hand_over: true, ..State::default() }));
+            here.polling(|| Inner::let_sleep(&inner, work));
+            return Self { inner: Inherited::new(inner), stop };
+        }
         let (result, work) = match leasehold::runtime::poll_undecided(&mut work) {
             Poll::Ready(result) => (Some(result), None),
             Poll::Pending => (None, Some(work)),
         };
-        let state = State {
-            result,
-            callbacks: Vec::new(),
-            work,
-            hand_over: false,
-            asleep: false,
-            woken: false,
-        };
-        let inner = Inner { state: Mutex::new(state), bell: Condvar::new() };
+        let inner = Inner::of(State { result, work, ..State::default() });
         Self { inner: Inherited::new(Arc::new(inner)), stop }
     }
 
-    /// The result, if the work is done.
+    /// The result, if the work is done. To look moves nothing: wait, or be called back.
     #[must_use]
     pub fn result(&self) -> Option<Result<T, ErrorInfo>> {
         if self.inner.forked() {
             return Some(Err(ErrorInfo::forked("the pending call")));
         }
-        self.hand_over();
         self.inner.state().result.clone()
     }
 
@@ -119,16 +117,40 @@ impl<T: Clone + Send + 'static> Pending<T> {
     /// Calls `callback` once the work is done: at once, in this thread, if it is already; else on
     /// one of our threads, so it must not block or take a language's lock.
     pub fn on_done(&self, callback: impl FnOnce() + Send + 'static) {
-        if !self.inner.forked() {
-            let mut state = self.inner.state();
-            if state.result.is_none() {
-                state.callbacks.push(Box::new(callback));
-                drop(state);
-                self.hand_over();
-                return;
-            }
+        if let Some(callback) = self.called_back(callback, || self.hand_over()) {
+            callback();
         }
-        callback();
+    }
+
+    /// The same, but false where it is done already: then `callback` is not called.
+    pub fn unless_done(&self, callback: impl FnOnce() + Send + 'static) -> bool {
+        self.called_back(callback, || self.hand_over()).is_none()
+    }
+
+    /// The same in the thread of `here`, which goes on with the work where it can.
+    pub fn on_done_in(&self, here: &Arc<EventLoop>, callback: impl FnOnce() + Send + 'static) {
+        if let Some(callback) = self.called_back(callback, || here.polling(|| self.hand_over())) {
+            callback();
+        }
+    }
+
+    /// Has `callback` called; or hands it back, where the work is done.
+    fn called_back<C: FnOnce() + Send + 'static>(
+        &self,
+        callback: C,
+        go_on: impl FnOnce(),
+    ) -> Option<C> {
+        if self.inner.forked() {
+            return Some(callback);
+        }
+        let mut state = self.inner.state();
+        if state.result.is_some() {
+            return Some(callback);
+        }
+        state.callbacks.push(Box::new(callback));
+        drop(state);
+        go_on();
+        None
     }
 
     /// Ends work that only waits: its result is `CANCELLED` unless it has one. No other work can be
@@ -153,26 +175,8 @@ impl<T: Clone + Send + 'static> Pending<T> {
             if state.asleep { None } else { state.work.take() }
         };
         if let Some(work) = work {
-            self.let_sleep(work);
+            Inner::let_sleep(&self.inner, work);
         }
-    }
-
-    /// Polls `work` in this thread, which has no time for more, and has our runtime go on with it
-    /// once it is woken.
-    fn let_sleep(&self, work: Work<T>) {
-        let waker = Waker::from(Arc::new(Rouse(Arc::clone(&self.inner))));
-        let mut finish = Finish::new(Arc::clone(&self.inner), work);
-        if let Poll::Ready(result) = finish.work().as_mut().poll(&mut Context::from_waker(&waker)) {
-            return finish.with(result);
-        }
-        let work = finish.put_down();
-        let mut state = self.inner.state();
-        if state.woken {
-            drop(state);
-            return Inner::spawn(&self.inner, work);
-        }
-        state.asleep = true;
-        state.work = Some(work);
     }
 
     /// Goes on with `work` in this thread.
@@ -204,7 +208,47 @@ impl<T: Clone + Send + 'static> Drop for Pending<T> {
     }
 }
 
+impl<T> Default for State<T> {
+    fn default() -> Self {
+        let (result, callbacks, work) = (None, Vec::new(), None);
+        Self { result, callbacks, work, hand_over: false, asleep: false, woken: false }
+    }
+}
+
 impl<T: Clone + Send + 'static> Inner<T> {
+    fn of(state: State<T>) -> Self {
+        Self { state: Mutex::new(state), bell: Condvar::new() }
+    }
+
+    /// Polls `work` in this thread, which has no time for more, and has whoever wakes it go on.
+    fn let_sleep(this: &Arc<Self>, work: Work<T>) {
+        let waker = Waker::from(Arc::new(Rouse(Arc::clone(this))));
+        let mut finish = Finish::new(Arc::clone(this), work);
+        if let Poll::Ready(result) = finish.work().as_mut().poll(&mut Context::from_waker(&waker)) {
+            return finish.with(result);
+        }
+        let work = finish.put_down();
+        let mut state = this.state();
+        state.work = Some(work);
+        let woken = std::mem::take(&mut state.woken);
+        state.asleep = !woken;
+        drop(state);
+        if woken {
+            Self::wake(this);
+        }
+    }
+
+    /// Has the loop whose turn it is here, or our runtime, go on.
+    fn wake(this: &Arc<Self>) {
+        if leasehold::runtime::rouse(this) {
+            return;
+        }
+        let work = this.state().work.take();
+        if let Some(work) = work {
+            Self::spawn(this, work);
+        }
+    }
+
     /// Has our runtime do the rest.
     fn spawn(this: &Arc<Self>, work: Work<T>) {
         let mut finish = Finish::new(Arc::clone(this), work);
@@ -218,7 +262,21 @@ impl<T: Clone + Send + 'static> Inner<T> {
     }
 }
 
-/// Wakes work that sleeps: on the thread that brings what it waited for, mostly the runtime's own.
+impl<T: Clone + Send + 'static> Roused for Inner<T> {
+    fn go_on(self: Arc<Self>, here: &Arc<EventLoop>) {
+        let work = {
+            let mut state = self.state();
+            state.woken = false;
+            state.work.take()
+        };
+        if let Some(work) = work {
+            here.polling(|| Self::let_sleep(&self, work));
+        }
+    }
+}
+
+/// Wakes work that sleeps: in the turn of an event loop it is the loop that goes on with it, else our
+/// runtime.
 struct Rouse<T>(Arc<Inner<T>>);
 
 impl<T: Clone + Send + 'static> Wake for Rouse<T> {
@@ -227,14 +285,14 @@ impl<T: Clone + Send + 'static> Wake for Rouse<T> {
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
-        let work = {
+        {
             let mut state = self.0.state();
-            state.woken = true;
-            if std::mem::take(&mut state.asleep) { state.work.take() } else { None }
-        };
-        if let Some(work) = work {
-            Inner::spawn(&self.0, work);
+            if !std::mem::take(&mut state.asleep) {
+                state.woken = true;
+                return;
+            }
         }
+        Inner::wake(&self.0);
     }
 }
 

@@ -3,6 +3,8 @@
 
 mod all;
 #[cfg(feature = "native")]
+mod event_loop;
+#[cfg(feature = "native")]
 mod parked;
 mod reaper;
 #[cfg(feature = "native")]
@@ -15,6 +17,10 @@ mod timers;
 mod within;
 
 pub(crate) use all::all;
+#[cfg(feature = "native")]
+pub(crate) use event_loop::{Attended, Lead, event_loop};
+#[cfg(feature = "native")]
+pub use event_loop::{EventLoop, Roused, rouse};
 #[cfg(feature = "native")]
 pub(crate) use parked::{Came, Mode, Parked, Source, mode, offer};
 #[cfg(feature = "native")]

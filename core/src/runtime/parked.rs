@@ -42,11 +42,21 @@ pub(crate) enum Mode {
     Async,
     /// It waits for it, or decides in a moment whether to.
     Blocking,
+    /// It runs an event loop that can read: see `event_loop`.
+    Loop,
 }
 
 /// What the current thread does with the future it polls.
 pub(crate) fn mode() -> Mode {
     MODE.get()
+}
+
+/// Polls in a thread whose event loop can read.
+pub(super) fn in_loop<T>(poll: impl FnOnce() -> T) -> T {
+    let before = MODE.replace(Mode::Loop);
+    let polled = poll();
+    MODE.set(before);
+    polled
 }
 
 /// Names what the current thread could read from while it waits. It may have read from another until

@@ -18,6 +18,8 @@ pub mod fork;
 pub mod fork;
 #[cfg(feature = "native")]
 mod native;
+#[cfg(feature = "native")]
+mod poller;
 #[cfg(feature = "redis")]
 mod readiness;
 #[cfg(feature = "native")]
@@ -33,5 +35,7 @@ pub use traits::{Clock, Executor, Randomness};
 pub(crate) use native::OsRandom;
 #[cfg(feature = "native")]
 pub use native::{BootClock, boot_id, host_name, thread};
+#[cfg(feature = "native")]
+pub(crate) use poller::{Poller, Watch};
 #[cfg(feature = "redis")]
 pub(crate) use readiness::Readiness;

@@ -29,7 +29,7 @@ class Courier(Postbox):
     """The postbox of one event loop. Kept alive by the loop, which it must not keep alive."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        super().__init__()
+        super().__init__(event_loop=True)
         self.loop = weakref.ref(loop)
         self._futures: dict[int, asyncio.Future[None]] = {}
         self._bodies: dict[int, Body] = {}
@@ -57,20 +57,32 @@ class Courier(Postbox):
         self._bodies.pop(key, None)
 
     def _arrived(self) -> None:
-        for key in self.mailbox.drain():
-            future = self._futures.pop(key, None)
-            if future is not None:
-                if not future.done():
-                    future.set_result(None)
-            elif (body := self._bodies.pop(key, None)) is not None:
-                body.lost()
-            elif (notice := self.take(key)) is not None:
-                try:
-                    notice.ring()
-                except Exception as error:
-                    asyncio.get_running_loop().call_exception_handler(
-                        {"message": "a callback of Lease.on_lost failed", "exception": error}
-                    )
+        mailbox = self.mailbox
+        keys = mailbox.drain()
+        if not keys:
+            mailbox.flush()
+            return
+        try:
+            for key in keys:
+                future = self._futures.pop(key, None)
+                if future is not None:
+                    if not future.done():
+                        future.set_result(None)
+                elif (body := self._bodies.pop(key, None)) is not None:
+                    body.lost()
+                elif (notice := self.take(key)) is not None:
+                    self._ring(notice)
+        finally:
+            # After the tasks that were woken just now: what they ask for is sent together.
+            asyncio.get_running_loop().call_soon(mailbox.flush)
+
+    def _ring(self, notice: Notice) -> None:
+        try:
+            notice.ring()
+        except Exception as error:
+            asyncio.get_running_loop().call_exception_handler(
+                {"message": "a callback of Lease.on_lost failed", "exception": error}
+            )
 
 
 class Body:

@@ -43,8 +43,8 @@ class Notice:
 class Postbox:
     """A mailbox and the notices that wait for its numbers."""
 
-    def __init__(self) -> None:
-        self.mailbox = Mailbox()
+    def __init__(self, event_loop: bool = False) -> None:
+        self.mailbox = Mailbox(event_loop)
         self._keys = itertools.count()
         self._notices: weakref.WeakValueDictionary[int, Notice] = weakref.WeakValueDictionary()
 

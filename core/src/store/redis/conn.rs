@@ -2,7 +2,8 @@
 //!
 //! A request is written by the thread that asks, so that an idle connection costs no thread hop on
 //! the way out. Replies are read by the connection's driver, a task; or, while nobody else needs
-//! them, by the thread that waits for one (see `runtime/parked.rs`). The traps: a request that nobody
+//! them, by the thread that waits for one (see `runtime/parked.rs`) or by the event loop that is told
+//! of them (see `runtime/event_loop.rs`). The traps: a request that nobody
 //! waits for any more keeps its place, for its reply still comes; and whoever stops reading must
 //! have another go on while anything is due.
 
@@ -42,6 +43,14 @@ const RENEWAL_SILENCE: Duration = Duration::from_millis(250);
 #[cfg(feature = "native")]
 const LISTENING: Duration = Duration::from_secs(3);
 
+/// An event loop that did not read for this long, though it leads, is blocked or has nothing to do:
+/// the driver reads on.
+#[cfg(feature = "native")]
+const LOOP_PATIENCE: Duration = Duration::from_millis(50);
+/// Where others use a connection, too, an event loop does not lead it for so long.
+#[cfg(feature = "native")]
+const LOOP_PAUSE: Duration = Duration::from_millis(200);
+
 /// What a connection tells of.
 pub(super) trait Ear: MaybeSend + MaybeSync {
     /// The server pushed this.
@@ -72,10 +81,19 @@ struct Pipe {
     /// When a waiter of ours was last told that it is queued.
     #[cfg(feature = "native")]
     queued_at: Option<BootTime>,
+    /// The same of waiters of no event loop.
+    #[cfg(feature = "native")]
+    queued_elsewhere_at: Option<BootTime>,
+    /// How often an event loop read.
+    #[cfg(feature = "native")]
+    turns: u64,
+    /// When an event loop may lead again.
+    #[cfg(feature = "native")]
+    loops_from: BootTime,
 }
 
 /// Who reads.
-#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+#[derive(Default)]
 enum Reader {
     /// The driver.
     #[default]
@@ -83,6 +101,9 @@ enum Reader {
     /// A thread that waits for a reply.
     #[cfg(feature = "native")]
     Leader,
+    /// An event loop.
+    #[cfg(feature = "native")]
+    Loop(runtime::Lead),
     /// Nobody: nothing is due.
     #[cfg(feature = "native")]
     Nobody,
@@ -172,7 +193,7 @@ impl Conn {
             let mut pipe = self.pipe();
             if let Some(why) = &pipe.dead {
                 let _ = asker.send(Err(lost(why)));
-            } else if pipe.gather.full(alone()) {
+            } else if pipe.gather.full(pipe.alone()) {
                 let first = pipe.gather.add(script, call, asker);
                 // By the driver, whose turn comes after those of all who can run now; where another
                 // reads, at the next answer.
@@ -217,6 +238,11 @@ impl Conn {
             }
             bytes.clear();
             pipe = self.pipe();
+            #[cfg(feature = "native")]
+            if matches!(pipe.reader, Reader::Loop(_)) && self.link.descriptor().is_none() {
+                // Something is left to be written, which a loop does not look after.
+                self.to_driver(&mut pipe);
+            }
             if pipe.out.capacity() == 0 {
                 pipe.out = bytes;
             }
@@ -236,6 +262,10 @@ impl Conn {
                 return;
             }
             pipe.dead = Some(why.clone());
+            #[cfg(feature = "native")]
+            if let Reader::Loop(_) = pipe.reader {
+                pipe.reader = Reader::Driver;
+            }
             (std::mem::take(&mut pipe.due), pipe.gather.give_up())
         };
         self.link.close();
@@ -364,22 +394,76 @@ impl Conn {
     /// Sees to it that what is due is read, where this thread goes on to other things.
     #[cfg(feature = "native")]
     fn see_to(self: &Arc<Self>) {
-        if runtime::mode() == runtime::Mode::Blocking {
-            let this: Weak<dyn runtime::Source> = Arc::downgrade(self) as _;
-            runtime::offer(this);
-            return;
-        }
-        let idle = {
-            let mut pipe = self.pipe();
-            let idle = pipe.reader == Reader::Nobody;
-            if idle {
-                pipe.reader = Reader::Driver;
+        match runtime::mode() {
+            runtime::Mode::Blocking => {
+                let this: Weak<dyn runtime::Source> = Arc::downgrade(self) as _;
+                return runtime::offer(this);
             }
-            idle
-        };
-        if idle {
+            runtime::Mode::Loop if self.attend() => return,
+            runtime::Mode::Loop | runtime::Mode::Async => {}
+        }
+        let mut pipe = self.pipe();
+        match pipe.reader {
+            Reader::Nobody => self.to_driver(&mut pipe),
+            Reader::Loop(_) => {
+                // It may be busy with anything, and is not to keep others waiting.
+                pipe.loops_from = self.sys.now() + LOOP_PAUSE;
+                self.to_driver(&mut pipe);
+            }
+            Reader::Driver | Reader::Leader => {}
+        }
+    }
+
+    /// Has the event loop of this thread read, if nobody else waits for anything; whether it does.
+    #[cfg(feature = "native")]
+    fn attend(self: &Arc<Self>) -> bool {
+        let Some(here) = runtime::event_loop() else { return false };
+        let now = self.sys.now();
+        let socket = self.link.descriptor();
+        let mut pipe = self.pipe();
+        match &pipe.reader {
+            Reader::Loop(lead) => return lead.is_of(&here),
+            Reader::Leader => return false,
+            Reader::Driver | Reader::Nobody => {}
+        }
+        let mine = pipe.due.len() <= 1 && !pipe.listening_elsewhere(now);
+        if !mine || now < pipe.loops_from || pipe.dead.is_some() {
+            return false;
+        }
+        let this: Weak<dyn runtime::Attended> = Arc::downgrade(self) as _;
+        let Some(lead) = socket.and_then(|socket| here.lead(socket, this)) else { return false };
+        let (driven, turns) = (pipe.driven(), pipe.turns);
+        pipe.reader = Reader::Loop(lead);
+        drop(pipe);
+        if driven {
             self.nudge.notify_one();
         }
+        self.sys.spawn(Box::pin(Arc::clone(self).oversee(here, turns)));
+        true
+    }
+
+    /// Has the driver read on as soon as `here` does not any more.
+    #[cfg(feature = "native")]
+    async fn oversee(self: Arc<Self>, here: Arc<runtime::EventLoop>, mut turns: u64) {
+        loop {
+            self.sys.sleep_until(self.sys.now() + LOOP_PATIENCE).await;
+            let mut pipe = self.pipe();
+            match &pipe.reader {
+                Reader::Loop(lead) if lead.is_of(&here) => {}
+                _ => return,
+            }
+            if pipe.turns == turns {
+                return self.to_driver(&mut pipe);
+            }
+            turns = pipe.turns;
+        }
+    }
+
+    /// Has the driver read.
+    #[cfg(feature = "native")]
+    fn to_driver(&self, pipe: &mut Pipe) {
+        pipe.reader = Reader::Driver;
+        self.nudge.notify_one();
     }
 
     #[cfg(not(feature = "native"))]
@@ -390,7 +474,11 @@ impl Conn {
         #[cfg(feature = "native")]
         {
             let now = self.sys.now();
-            self.pipe().queued_at = Some(now);
+            let mut pipe = self.pipe();
+            pipe.queued_at = Some(now);
+            if runtime::mode() != runtime::Mode::Loop {
+                pipe.queued_elsewhere_at = Some(now);
+            }
         }
         self.see_to();
     }
@@ -402,12 +490,35 @@ impl Conn {
 
 impl Pipe {
     fn driven(&self) -> bool {
-        self.reader == Reader::Driver
+        matches!(self.reader, Reader::Driver)
+    }
+
+    /// Whether this thread makes one call at a time: it waits for the answer before the next.
+    #[cfg(feature = "native")]
+    fn alone(&self) -> bool {
+        match runtime::mode() {
+            runtime::Mode::Async => false,
+            // The other callbacks of a turn have calls, too, and what comes of the turn is sent at
+            // its end.
+            runtime::Mode::Blocking | runtime::Mode::Loop => {
+                !matches!(&self.reader, Reader::Loop(lead) if lead.in_turn())
+            }
+        }
+    }
+
+    #[cfg(not(feature = "native"))]
+    fn alone(&self) -> bool {
+        false
     }
 
     #[cfg(feature = "native")]
     fn listening(&self, now: BootTime) -> bool {
         self.queued_at.is_some_and(|at| now.since(at) < LISTENING)
+    }
+
+    #[cfg(feature = "native")]
+    fn listening_elsewhere(&self, now: BootTime) -> bool {
+        self.queued_elsewhere_at.is_some_and(|at| now.since(at) < LISTENING)
     }
 }
 
@@ -418,18 +529,24 @@ impl runtime::Source for Conn {
         {
             let now = self.sys.now();
             let mut pipe = self.pipe();
+            if let Reader::Loop(_) = pipe.reader {
+                // It may be busy with anything, also with waiting in this very thread.
+                pipe.loops_from = now + LOOP_PAUSE;
+                self.to_driver(&mut pipe);
+            }
             let mine = match pipe.reader {
                 Reader::Nobody => true,
-                Reader::Leader => false,
+                Reader::Leader | Reader::Loop(_) => false,
                 // Taken over from the driver only where the one due reply is this thread's.
                 Reader::Driver => pipe.due.len() == 1 && !pipe.listening(now),
             };
             if !mine || pipe.dead.is_some() {
                 return false;
             }
-            let was = std::mem::replace(&mut pipe.reader, Reader::Leader);
+            let driven = pipe.driven();
+            pipe.reader = Reader::Leader;
             drop(pipe);
-            if was == Reader::Driver {
+            if driven {
                 self.nudge.notify_one();
             }
         }
@@ -453,7 +570,7 @@ impl runtime::Source for Conn {
             let now = self.sys.now();
             let mut pipe = self.pipe();
             let due = !pipe.due.is_empty() || pipe.listening(now);
-            let more = due && pipe.reader == Reader::Nobody;
+            let more = due && matches!(pipe.reader, Reader::Nobody);
             if more {
                 pipe.reader = Reader::Driver;
             }
@@ -462,6 +579,20 @@ impl runtime::Source for Conn {
         if more {
             self.nudge.notify_one();
         }
+    }
+}
+
+#[cfg(feature = "native")]
+impl runtime::Attended for Conn {
+    fn serve(&self) {
+        self.pipe().turns += 1;
+        if let Err(why) = self.pump() {
+            self.end(why);
+        }
+    }
+
+    fn flush(&self) {
+        self.send_gathered();
     }
 }
 
@@ -493,17 +624,6 @@ impl Drop for Reply {
             self.conn.abandoned();
         }
     }
-}
-
-/// Whether this thread makes one call at a time: it waits for the answer before the next.
-#[cfg(feature = "native")]
-fn alone() -> bool {
-    runtime::mode() == runtime::Mode::Blocking
-}
-
-#[cfg(not(feature = "native"))]
-fn alone() -> bool {
-    false
 }
 
 /// The result of `work`, or none where `stop` came first.
