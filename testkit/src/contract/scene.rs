@@ -1,9 +1,10 @@
 //! The words in which the cases are written: asks with sensible values, and the store's answers
 //! without the ceremony of futures and results.
 
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use leasehold::store::{
@@ -105,6 +106,27 @@ impl<'r> Scene<'r> {
     /// Sends `asks` from the first client.
     pub fn acquire_many(&self, asks: &[Ask], how: How) -> Vec<Answer> {
         done(self.try_acquire_many(Seat::First, asks, how))
+    }
+
+    /// Sends each of `calls` from the first client before any is answered; the answers of each.
+    pub fn acquire_at_once(&self, calls: &[(&[Ask], How)]) -> Vec<Vec<Answer>> {
+        let store = self.store(Seat::First);
+        let mut calls: Vec<_> =
+            calls.iter().map(|(asks, how)| (store.acquire(asks, *how), None)).collect();
+        self.drive(poll_fn(|context| {
+            for (call, answers) in &mut calls {
+                if answers.is_none()
+                    && let Poll::Ready(found) = call.as_mut().poll(context)
+                {
+                    *answers = Some(found);
+                }
+            }
+            match calls.iter().all(|(_, answers)| answers.is_some()) {
+                true => Poll::Ready(()),
+                false => Poll::Pending,
+            }
+        }));
+        calls.into_iter().filter_map(|(_, answers)| answers).map(done).collect()
     }
 
     /// Sends `ask` from the client in `seat`.

@@ -183,9 +183,10 @@ impl Conn {
     }
 
     /// Calls a script for one lock, which has `each` keys, or several. A call of one may travel with
-    /// others of the same script, and is then answered with its own part.
+    /// others of the same script, and is then answered with its own part; one that is all or nothing
+    /// may not, though it be for one lock: it would make that of the others too.
     pub(super) fn call(self: &Arc<Self>, script: &Arc<Script>, call: &Call, each: usize) -> Reply {
-        if script.together == 1 || call.keys() != each {
+        if script.together == 1 || call.apart || call.keys() != each {
             return self.request(&script.by_sha(call));
         }
         let (asker, answer) = oneshot::channel();

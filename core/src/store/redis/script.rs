@@ -47,6 +47,8 @@ pub(super) struct Scripts {
 /// The keys and arguments of a call.
 #[derive(Clone)]
 pub(super) struct Call {
+    /// Whether it can't travel with others: it says something of all its locks together.
+    pub(super) apart: bool,
     count: [usize; 2],
     keys: Vec<u8>,
     arguments: Vec<u8>,
@@ -183,7 +185,7 @@ impl Call {
     pub(super) fn new(count: usize, write: impl FnOnce(&mut Vec<u8>)) -> Self {
         let mut keys = Vec::with_capacity(count * 64);
         write(&mut keys);
-        Self { count: [count, 0], keys, arguments: Vec::with_capacity(256) }
+        Self { apart: false, count: [count, 0], keys, arguments: Vec::with_capacity(256) }
     }
 
     /// Adds an argument.
@@ -203,6 +205,12 @@ impl Call {
         self.count[1] += 1;
         resp::integer(&mut self.arguments, number);
         self
+    }
+
+    /// Adds what is said of all locks of the call together.
+    pub(super) fn of_all(&mut self, text: &[u8]) -> &mut Self {
+        self.apart = true;
+        self.text(text)
     }
 
     /// How many keys it has.

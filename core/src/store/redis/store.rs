@@ -181,7 +181,7 @@ impl RedisStore {
                 write_ask(&mut call, ask, &self.channel);
             }
             if how == How::AllOrNothing {
-                call.text(b"all");
+                call.of_all(b"all");
             }
             call
         };

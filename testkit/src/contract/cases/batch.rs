@@ -1,7 +1,7 @@
 //! Several locks in one request: together or each for itself.
 
 use leasehold::ErrorKind;
-use leasehold::store::{Answer, Ask, How};
+use leasehold::store::{Answer, Ask, How, Kind};
 
 use crate::contract::case::cases;
 use crate::contract::{Case, GRACE, Scene, Seat, TTL};
@@ -15,6 +15,7 @@ pub(super) const CASES: &[Case] = cases![
         all_or_nothing_refuses_to_wait,
         all_or_nothing_refuses_a_cancelled_attempt,
         each_alone_answers_each,
+        calls_at_once_are_answered_apart,
         no_asks_have_no_answers;
     later:
         all_or_nothing_refuses_an_expired_attempt,
@@ -144,6 +145,38 @@ fn each_alone_answers_each(scene: &mut Scene<'_>) {
     assert_eq!(answers[3], Answer::Cancelled);
     assert!(matches!(answers[4], Answer::Granted { .. }), "{:?}", answers[4]);
     assert!(matches!(answers[5], Answer::Busy { .. }), "taken by the second: {:?}", answers[5]);
+}
+
+/// A store may send what is asked at once as one, but not what is all or nothing with anything else.
+fn calls_at_once_are_answered_apart(scene: &mut Scene<'_>) {
+    if !atomic(scene) {
+        return;
+    }
+    let holder = scene.ask("busy");
+    scene.grant(&holder);
+    for kind in [Kind::Exclusive, Kind::Shared] {
+        if kind == Kind::Shared && !scene.capabilities().kinds.shared {
+            continue;
+        }
+        let asks: Vec<Ask> = (0..12)
+            .map(|index| match index % 3 {
+                0 => Ask { kind, ..scene.ask(&format!("free {kind:?} {index}")) },
+                1 => Ask { kind, ..scene.ask("busy") },
+                _ => Ask { kind, ..scene.patient("busy") },
+            })
+            .collect();
+        let how = |index| if index % 3 == 2 { How::EachAlone } else { How::AllOrNothing };
+        let calls = asks.chunks(1).enumerate().map(|(index, ask)| (ask, how(index)));
+        let answers = scene.acquire_at_once(&calls.collect::<Vec<_>>());
+        for (index, answer) in answers.iter().enumerate() {
+            let right = match index % 3 {
+                0 => matches!(answer[..], [Answer::Granted { .. }]),
+                1 => matches!(answer[..], [Answer::Busy { holder: Some(_) }]),
+                _ => matches!(answer[..], [Answer::Queued { .. }]),
+            };
+            assert!(right, "{kind:?}, call {index}: {answer:?}");
+        }
+    }
 }
 
 fn no_asks_have_no_answers(scene: &mut Scene<'_>) {
