@@ -31,6 +31,7 @@ pub(super) const CASES: &[Case] = cases![
         each_permit_ends_at_its_own_expiry,
         an_expired_permit_is_granted_anew,
         the_first_looks_again_when_the_first_permit_ends,
+        all_or_nothing_passes_the_dead_over_once,
         permits_are_conserved;
 ];
 
@@ -392,4 +393,23 @@ fn permits_are_conserved(scene: &mut Scene<'_>) {
     }
     let all = of(5, 5, scene.ask("kept"));
     scene.grant(&all);
+}
+
+/// Who is to be passed over, for nobody hears of its grant, is asked for again within the step: it must
+/// not stand in the way of what was found to be free.
+fn all_or_nothing_passes_the_dead_over_once(scene: &mut Scene<'_>) {
+    if !declared(scene) || !scene.capabilities().atomic_multi {
+        return;
+    }
+    let holder = of(2, 2, scene.ask("over"));
+    let [dead, next] = [2, 1].map(|count| of(count, 2, scene.patient("over")));
+    scene.grant(&holder);
+    scene.queue_from(Seat::Second, &dead);
+    scene.queue(&next);
+    scene.rig().end(Seat::Second);
+    scene.pass(TTL + GRACE);
+    let both = [of(1, 2, scene.ask("over")), scene.ask("beside")];
+    let answers = scene.acquire_many(&both, How::AllOrNothing);
+    let granted = |answer: &Answer| matches!(answer, Answer::Granted { .. });
+    assert!(answers.iter().all(granted) || !answers.iter().any(granted), "{answers:?}");
 }

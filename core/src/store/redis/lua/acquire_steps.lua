@@ -48,11 +48,13 @@ local function taken(s, token, m, wait, span, who)
   return { 2, head(s, token) == token and (s.t and 1 or 2) or 0, span, who }
 end
 
+local together = #ARGV % 5 == 1
+
 local function acquire(s, index)
   local at = 5 * (index - 1)
   local token, span, m, wait = ARGV[at + 1], ARGV[at + 2] + 1, sub(ARGV[at + 4], 47), ARGV[at + 5]
   if dual and dual.torn(s, token) then return { 5 } end
-  if ANY or s.kinds then return kinds().acquire(s, token, span, m, wait, taken) end
+  if ANY or s.kinds then return kinds().acquire(s, token, span, m, wait, taken, together) end
   local held = holder(s)
   if tomb(s, token) then
     if not held then pass_on(s) end
@@ -105,7 +107,7 @@ local function refusal(s, index)
   end
 end
 
-if #ARGV % 5 == 1 then
+if together then
   local answers, blocked = each(refusal), false
   for _, answer in ipairs(answers) do blocked = blocked or answer end
   if blocked then

@@ -358,7 +358,9 @@ local function make()
     return holder and holder ~= 'f' and tenure(s, token)
   end
 
-  local function ask(s, token, span, m, wait, taken)
+  -- `sure`: found to be available in this very step. Whose turn it is must not be asked twice: who was
+  -- passed over as nobody hears it would stand in the way now, where there is no room for it any more.
+  local function ask(s, token, span, m, wait, taken, sure)
     local refused
     m, refused = follow(s, m)
     local grace, profile = string.match(m, '^(%S+) %S+ (.*)$')
@@ -379,7 +381,7 @@ local function make()
       pass(s, holder)
       return again(s, own, token, span, grace, tag, count)
     end
-    local turn = pass(s, holder, token)
+    local turn = sure and { holder = holder } or pass(s, holder, token)
     holder = turn.holder
     local waits = turn.phase and 's' or (turn.head == token and turn.tag)
     if waits and waits ~= tag then
