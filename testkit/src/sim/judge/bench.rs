@@ -218,6 +218,9 @@ impl Judge {
             return;
         }
         state.forgot = true;
+        for log in &mut state.locks {
+            (log.last, log.unsure) = (None, loss == Loss::Rollback);
+        }
         state.epoch += u32::from(state.stepped_back > 0);
         state.buried.clear();
     }

@@ -31,8 +31,10 @@ pub(super) struct LockLog {
     /// Since when it is free, and since when it has these owners.
     pub(super) free_since: u64,
     pub(super) changed: u64,
-    /// How the last was held that ended.
+    /// How the last was held that ended; none where nobody held it yet, or where the server lost it.
     pub(super) last: Option<How>,
+    /// What a rollback brought back may have been held otherwise before than was seen last.
+    pub(super) unsure: bool,
     /// When one that excludes readers last waited for it.
     pub(super) barred: u64,
     /// When the server last brought back what was over.
@@ -295,7 +297,9 @@ impl State {
         let released = cause.is_some_and(|cause| {
             cause.names(token) && matches!(cause.step, Step::Release | Step::Bury)
         });
-        self.locks[lock].last = Some(was.how);
+        if !self.losing {
+            (self.locks[lock].last, self.locks[lock].unsure) = (Some(was.how), false);
+        }
         let op = self.tokens.get(token).copied();
         if evicted {
             let hit = |op: &&mut super::ops::Op| op.token().is_some_and(|own| own == token);
