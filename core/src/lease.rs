@@ -9,7 +9,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use crate::options::check_ttl;
-use crate::runtime::{Burial, Runtime, UnderWay, within};
+use crate::runtime::{Burial, Runtime, UnderWay, all, within};
 use crate::store::{Cancel, Hold, Kind, Store};
 use crate::sys::fork::Inherited;
 use crate::sys::{BootTime, MaybeSend};
@@ -505,17 +505,27 @@ pub(crate) async fn release_together(leases: &[Lease]) -> Vec<Release> {
             Err(found) => Some(found),
         });
     }
-    let mut rest = Release::Released;
+    let mut groups = Vec::new();
     while let Some(last) = endings.last() {
-        let (store, cancel) = (last.held.store(), last.held.cancel());
+        let cancel = last.held.cancel();
         let alike = |ending: &mut Ending<'_>| ending.held.cancel() == cancel;
-        let mut group: Vec<Ending<'_>> = endings.extract_if(.., alike).collect();
-        let holds: Vec<Hold> = group.iter().map(|ending| ending.held.hold().clone()).collect();
-        match give_back(first.runtime(), store, &holds, cancel, limit).await {
-            Release::Released => group.iter_mut().for_each(|ending| ending.armed = false),
-            other => rest = other,
-        }
+        let group: Vec<Ending<'_>> = endings.extract_if(.., alike).collect();
+        groups.push((group, cancel));
     }
+    let runtime = first.runtime();
+    // At the same time: a store that is silent is waited for once.
+    let given = all(groups.into_iter().map(|(mut group, cancel)| async move {
+        let holds: Vec<Hold> = group.iter().map(|ending| ending.held.hold().clone()).collect();
+        let store = group[0].held.store();
+        let found = give_back(runtime, store, &holds, cancel, limit).await;
+        if found == Release::Released {
+            group.iter_mut().for_each(|ending| ending.armed = false);
+        }
+        Ok(vec![found])
+    }));
+    let given = given.await.unwrap_or_default();
+    let rest = given.into_iter().find(|found| *found != Release::Released);
+    let rest = rest.unwrap_or(Release::Released);
     found.into_iter().map(|found| found.unwrap_or(rest)).collect()
 }
 

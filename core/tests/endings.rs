@@ -6,6 +6,7 @@ mod common;
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
+use std::task::Poll;
 
 use common::{millis, seconds};
 use leasehold::runtime::Runtime;
@@ -137,6 +138,31 @@ fn a_lease_is_given_back_for_as_long_as_the_store_may_keep_it() {
     store.away.store(false, Ordering::Relaxed);
     world.advance(seconds(3));
     assert!(holder().is_none(), "nobody tries to give it back any more");
+}
+
+/// What is given back in two ways, one lease with a tombstone and one without, is given back at the same
+/// time: whoever leaves several locks waits for a store that is silent as long as for one. Found by the
+/// simulator.
+#[test]
+fn several_leases_are_given_back_in_the_time_of_one() {
+    let (world, store, client, _) = stage();
+    let locks = ["a", "b"].map(|name| client.rwlock(name).write());
+    let leases = world.run(client.lock_all(locks).acquire()).expect("free");
+    store.silent.store(true, Ordering::Relaxed);
+    let mut change = Box::pin(leases[0].downgrade());
+    assert!(world.poll_once(change.as_mut()).is_pending());
+    drop(change);
+    store.stuck.store(true, Ordering::Relaxed);
+    let mut release = Box::pin(leases.release());
+    assert!(world.poll_once(release.as_mut()).is_pending());
+    world.advance(seconds(1));
+    let Poll::Ready(found) = world.poll_once(release.as_mut()) else {
+        panic!("it waits for longer than it would for one lock");
+    };
+    assert_eq!(found, [Release::Background; 2]);
+    store.stuck.store(false, Ordering::Relaxed);
+    world.advance(seconds(8));
+    assert!(!["a", "b"].iter().any(|name| holder(&world, &store, name)), "the reaper goes on");
 }
 
 /// A process that ends must wait for a release that is under way: the request may not have left it.
