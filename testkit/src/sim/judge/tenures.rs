@@ -8,7 +8,7 @@ use leasehold::store::Kind;
 
 use super::bench::{Judge, State};
 use super::keys::{self, Keys, Owned, Owners};
-use super::ops::Handle;
+use super::ops::{Ask, Handle, Op};
 use crate::sim::mix::{Family, How};
 use crate::sim::net::{Meant, Step};
 use crate::sim::redis::Engine;
@@ -47,6 +47,7 @@ struct Tenure {
     token: Vec<u8>,
     how: How,
     fence: Option<u64>,
+    began: u64,
     epoch: u32,
     /// The server forgot it: it may come again.
     forgiven: bool,
@@ -55,6 +56,12 @@ struct Tenure {
 impl LockLog {
     pub(super) fn forgive(&mut self) {
         self.tenures.iter_mut().for_each(|tenure| tenure.forgiven = true);
+    }
+
+    /// Since when `token` holds it.
+    pub(super) fn held_since(&self, token: &[u8]) -> Option<u64> {
+        let tenure = self.tenures.iter().rev().find(|tenure| tenure.token == token)?;
+        self.owners.contains_key(token).then_some(tenure.began)
     }
 
     /// Whether more hold it than may.
@@ -212,12 +219,20 @@ impl State {
 
     /// An attempt that made no token was let in to a tenure of its owner's.
     fn enter(&mut self, op: usize, fence: u64) {
-        let (life, lock) = (self.ops[op].life, self.ops[op].ask.lock);
+        let Op { life, ask: Ask { lock, how, .. }, .. } = self.ops[op];
         let outer = self.ops[..op].iter().rev().find(|it| {
-            it.life == life && it.ask.lock == lock && it.fence == fence && it.token().is_some()
+            // Readers of the phase that a downgrade began have the same number.
+            it.life == life
+                && it.ask.lock == lock
+                && it.ask.how == how
+                && it.fence == fence
+                && it.token().is_some()
         });
         if let Some(outer) = outer.filter(|_| self.ops[op].tokens.is_empty()) {
-            let (tokens, ask, excused) = (outer.tokens.clone(), outer.ask, outer.excused);
+            let (tokens, ask) = (outer.tokens.clone(), outer.ask);
+            // One that was over before a loss was not excused, the others of the tenure are.
+            let same = |it: &&Op| it.token() == outer.token();
+            let excused = self.ops[..op].iter().filter(same).any(|it| it.excused);
             let entry = &mut self.ops[op];
             (entry.tokens, entry.ask.ttl, entry.excused) = (tokens, ask.ttl, excused);
             entry.ask.kept &= ask.kept;
@@ -255,7 +270,7 @@ impl State {
                 if !self.losing && (permits || !asked) {
                     broken.push(format!("O7: {by} made {:?} of {:?}", is.how, was.how));
                 }
-                self.begin_tenure(lock, token, is.how);
+                self.begin_tenure(lock, token, is.how, now);
             } else if is.fence != was.fence && !self.losing {
                 broken.push(format!("O2: {by} made fence {:?} of {:?}", is.fence, was.fence));
             }
@@ -275,6 +290,7 @@ impl State {
                 self.locks[lock].revived = now;
             }
             broken.extend(self.start(lock, token, is.how, now_ms, cause.is_some()));
+            self.begin_tenure(lock, token, is.how, now);
         }
         if !old.keys().eq(seen.keys()) {
             self.locks[lock].changed = now;
@@ -302,14 +318,14 @@ impl State {
         }
         let op = self.tokens.get(token).copied();
         if evicted {
-            let hit = |op: &&mut super::ops::Op| op.token().is_some_and(|own| own == token);
+            let hit = |op: &&mut Op| op.token().is_some_and(|own| own == token);
             self.ops.iter_mut().filter(hit).for_each(|op| op.excused = true);
         }
         if !over && !evicted && !released && !self.losing {
             return Some(format!("O7: {by} ended a tenure that is another's"));
         }
         let op = op.map(|id| (id, &self.ops[id]))?;
-        let kept = |op: &super::ops::Op| {
+        let kept = |op: &Op| {
             op.held && op.lost.is_none() && op.ended.is_none() && !op.leaked && !op.excused
         };
         let (id, entry) = op;
@@ -356,13 +372,12 @@ impl State {
                     .or_else(|| Some("O2: readers of one phase differ in their epoch".into()));
             }
         }
-        self.begin_tenure(lock, token, how);
         broken
     }
 
-    fn begin_tenure(&mut self, lock: usize, token: &[u8], how: How) {
+    fn begin_tenure(&mut self, lock: usize, token: &[u8], how: How, began: u64) {
         let (epoch, forgiven) = (self.epoch, self.losing);
-        let tenure = Tenure { token: token.to_vec(), how, fence: None, epoch, forgiven };
+        let tenure = Tenure { token: token.to_vec(), how, fence: None, began, epoch, forgiven };
         self.locks[lock].tenures.push(tenure);
     }
 

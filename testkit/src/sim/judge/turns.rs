@@ -70,7 +70,10 @@ impl Judge {
             let all = &state.ops[leader.group.clone()];
             let missing: Vec<&Op> = all.iter().filter(|op| !owns(op)).collect();
             let free = |op: &&Op| state.locks[op.ask.lock].owners.is_empty();
-            let since = missing.iter().map(|op| state.locks[op.ask.lock].free_since).max();
+            // What is free is asked for when the one that was waited for is had.
+            let had = all.iter().filter_map(|op| state.locks[op.ask.lock].held_since(op.token()?));
+            let had = had.max().unwrap_or_default();
+            let since = missing.iter().map(|op| state.locks[op.ask.lock].free_since.max(had)).max();
             if let Some(since) = since.filter(|_| missing.iter().all(free))
                 && now > since.max(leader.started) + 2 * SECOND + 40 * self.latency
             {
