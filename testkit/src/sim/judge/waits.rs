@@ -118,10 +118,10 @@ impl Judge {
             let wait = op.ask.wait.filter(|_| op.waiting())?;
             let local = self.kernel.boot(op.life.machine).as_nanos();
             let paused = state.paused[op.life.machine];
-            // What was taken of several is given back first.
+            // What was taken of several is given back first, after a pause that the limit fell into, too.
             let back = if op.grouped() { SECOND } else { 0 };
             let due = op.started_local + wait + back + 100_000_000;
-            (local > due && now > paused + 100_000_000).then(|| local - due)
+            (local > due && now > paused + back + 100_000_000).then(|| local - due)
         };
         state.running().find_map(|(id, op)| {
             let late = late(op)?;
