@@ -145,7 +145,7 @@ impl Lease {
         let answers = within(
             &runtime.sys,
             limit,
-            held.store().acquire(std::slice::from_ref(&ask), How::EachAlone),
+            held.store().acquire(std::slice::from_ref(&ask), How::Held),
         )
         .await;
         let answer = match answers {

@@ -37,7 +37,13 @@ pub fn acquire_many<B: Book>(
     }
     let mut answers = Vec::with_capacity(asks.len());
     for ask in asks {
-        answers.push(steps::acquire(&mut book.rows(&ask.name), ask, channel, at, hand_offs)?);
+        let rows = &mut book.rows(&ask.name);
+        answers.push(match how {
+            How::Held => steps::change(rows, ask, at, hand_offs)?,
+            How::AllOrNothing | How::EachAlone => {
+                steps::acquire(rows, ask, channel, at, hand_offs)?
+            }
+        });
     }
     Ok(answers)
 }

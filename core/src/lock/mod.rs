@@ -15,4 +15,4 @@ pub use capacity::{Capacity, FOLLOWED, resize};
 pub use fence::{MAX_FENCE, MAX_FENCES, last_of_next, next_fence};
 pub use rows::{Event, HandOff, Head, Rows, Sum, Tenure, Tomb, Waiter};
 pub(crate) use steps::reader_among;
-pub use steps::{acquire, available, evict, release, renew};
+pub use steps::{acquire, available, change, evict, release, renew};

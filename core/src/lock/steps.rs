@@ -77,6 +77,26 @@ pub fn acquire<R: Rows>(
     Ok(answer)
 }
 
+/// Has the tenure of `ask`'s attempt be held as it asks; of one that has none, makes none.
+///
+/// # Errors
+/// As the rows fail, and where no larger fence exists.
+pub fn change<R: Rows>(
+    rows: &mut R,
+    ask: &Ask,
+    at: Event,
+    told: &mut Vec<HandOff>,
+) -> Result<Answer, R::Error> {
+    let (ask, _) = follow(rows, ask, at)?;
+    let (holder, ended) = live_holder(rows, at.now)?;
+    let own = own_tenure(rows, holder.as_ref(), &ask.token)?;
+    pass_on(rows, holder, ended, None, at, told)?;
+    match own {
+        Some(own) if rows.tomb(&ask.token, at.now)?.is_none() => again(rows, own, &ask, at, told),
+        _ => Ok(Answer::Cancelled),
+    }
+}
+
 /// Whether `ask` would be granted now; grants nothing to it. For all-or-nothing calls.
 ///
 /// # Errors

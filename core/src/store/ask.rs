@@ -107,6 +107,10 @@ pub enum How {
     AllOrNothing,
     /// Each for itself.
     EachAlone,
+    /// Each for itself, and only what its attempt holds: to hold it otherwise from now on, or for longer.
+    /// No tenure begins. Whoever holds nothing, as the store forgot it, is answered
+    /// [`Cancelled`](Answer::Cancelled): others may have held the lock since.
+    Held,
 }
 
 /// A store's answer to one [`Ask`].
@@ -142,7 +146,8 @@ pub enum Answer {
         /// The limit that the ask gave.
         limit: u32,
     },
-    /// The attempt was cancelled before; it yields no lease, ever.
+    /// The attempt was cancelled before; it yields no lease, ever. Or it holds nothing, and was to ask
+    /// for no more than it holds.
     Cancelled,
     /// The name is in use as another kind of lock, or as a semaphore with another capacity.
     Misfit {

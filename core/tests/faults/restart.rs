@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use leasehold::options::HEARTBEAT;
 use leasehold::sys::BootTime;
-use leasehold::{Lease, LostReason, Release, block_on};
+use leasehold::{ErrorKind, Lease, LostReason, Release, block_on};
 use leasehold_testkit::server::RedisSetup;
 use tokio::task::JoinHandle;
 
@@ -13,6 +13,7 @@ use super::scene::{LONG, SLACK, Scene, Test, eventually, hear, now, report, test
 pub(super) const TESTS: &[Test] = &[
     Test { name: "with_its_data", setup: RedisSetup::kept, body: with_data },
     test("without_its_data", without_data),
+    test("changes_nothing_that_it_forgot", forgotten_tenures_are_not_changed),
 ];
 
 const LOCKS: usize = 50;
@@ -107,4 +108,25 @@ fn without_data(scene: &Scene<'_>) {
     report(&format!("all holders told after {known:.1?}, all waiters granted after {took:.1?}"));
     assert!(known <= TTL, "{known:?}");
     assert!(took <= HEARTBEAT * 2 + SLACK, "{took:?}");
+}
+
+/// A reader that the server forgot does not become its writer, nor the reverse: another may have written
+/// since, and what was read before is not what is there now. Found by the simulator.
+fn forgotten_tenures_are_not_changed(scene: &Scene<'_>) {
+    scene.warm();
+    let prices = scene.client.rwlock("prices");
+    for reads in [true, false] {
+        let lock = if reads { prices.read() } else { prices.write() };
+        let lease = lock.ttl(LONG).acquire_blocking().expect("free");
+        assert_eq!(scene.server.admin(&["FLUSHALL"]).text(), "OK");
+        let other = scene.other.rwlock("prices").write().ttl(LONG);
+        let other = other.acquire_blocking().expect("it was forgotten");
+        assert_eq!(block_on(other.release()), Release::Released);
+        let changed =
+            block_on(async { if reads { lease.upgrade().await } else { lease.downgrade().await } });
+        let error = changed.expect_err("it is not held any more");
+        assert_eq!(error.kind(), ErrorKind::Lost, "{error}");
+        assert!(!lease.is_held());
+        scene.assert_free("prices");
+    }
 }

@@ -128,6 +128,8 @@ fn op(mix: Mix) -> impl Strategy<Value = Op> {
                 let asks = asks.into_iter().map(|ask| Try { wait: None, ..ask });
                 Op::Ask(asks.collect(), How::AllOrNothing)
             }),
+        1 => a_try(mix, true, 0.01)
+            .prop_map(|ask| Op::Ask(vec![Try { wait: None, ..ask }], How::Held)),
         4 => (name.clone(), attempt.clone(), ttl())
             .prop_map(move |(name, attempt, ttl)| {
                 Op::Renew { name, attempt, kind: kind(mix, attempt, 50), ttl }

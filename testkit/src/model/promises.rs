@@ -79,6 +79,12 @@ impl Promises {
                     self.ask(one, answer, seen)?;
                 }
             }
+            (Op::Ask(tries, How::Held), Outcome::Answers(answers)) => {
+                demand!(tries.len() == answers.len(), "one answer for each ask");
+                for (one, answer) in tries.iter().zip(answers) {
+                    self.change(one, answer, seen)?;
+                }
+            }
             (Op::Ask(tries, How::AllOrNothing), Outcome::Answers(answers)) => {
                 self.together(tries, answers, seen)?;
             }
@@ -103,6 +109,16 @@ impl Promises {
             lock.agrees(seen, at.now).map_err(|broken| format!("lock {name}: {broken}"))?;
         }
         Ok(())
+    }
+
+    /// An ask for no more than the attempt holds.
+    fn change(&mut self, one: &Try, answer: &Answer, seen: &[Seen]) -> Judged {
+        let (at, lock) = (self.at, &mut self.locks[one.name]);
+        if lock.tenure(one.attempt).is_some() {
+            return self.ask(one, answer, seen);
+        }
+        demand!(*answer == Answer::Cancelled, "attempt {} holds nothing: {answer:?}", one.attempt);
+        lock.settle(None, &seen[one.name], &at).map(drop)
     }
 
     fn ask(&mut self, one: &Try, answer: &Answer, seen: &[Seen]) -> Judged {

@@ -404,6 +404,9 @@ impl Store for NoLuaStore {
                     return Err(self.cannot("takes no several locks in one step"));
                 }
             }
+            if how == How::Held {
+                return Err(self.cannot("changes no tenure"));
+            }
             self.acquire_all(asks).await
         })
     }

@@ -180,9 +180,11 @@ impl RedisStore {
             for ask in asks {
                 write_ask(&mut call, ask, &self.channel);
             }
-            if how == How::AllOrNothing {
-                call.of_all(b"all");
-            }
+            match how {
+                How::AllOrNothing => call.of_all(b"all"),
+                How::Held => call.of_all(b"held"),
+                How::EachAlone => &mut call,
+            };
             call
         };
         let alone = asks.iter().all(|ask| ask.kind == Kind::Exclusive);

@@ -24,6 +24,7 @@ pub(super) const CASES: &[Case] = cases![
         a_downgrade_keeps_the_fence_and_lets_readers_in,
         a_downgrade_can_be_repeated,
         the_only_reader_may_write,
+        what_is_not_held_is_not_changed,
         a_reader_among_others_may_not_write,
         a_readers_release_ends_its_own_tenure_only,
         an_eviction_ends_all_readers,
@@ -301,6 +302,36 @@ fn the_only_reader_may_write(scene: &mut Scene<'_>) {
     assert!(fence > epoch, "a writer's fence of its own: {fence} after {epoch}");
     assert!(matches!(scene.acquire(&late), Answer::Busy { .. }));
     assert_eq!(scene.grant(&up), fence, "one tenure has one fence");
+}
+
+/// What the store forgot, or ended, is not had again by a change of it: others may have held it since.
+fn what_is_not_held_is_not_changed(scene: &mut Scene<'_>) {
+    if !declared(scene) {
+        return;
+    }
+    let read = |scene: &mut Scene<'_>| reader(scene, "changed");
+    let (never, gone, held) = (read(scene), read(scene), read(scene));
+    let change = |scene: &Scene<'_>, ask: &Ask, kind| {
+        let ask = Ask { kind, ..ask.clone() };
+        scene.acquire_many(&[ask], How::Held).remove(0)
+    };
+    for kind in [Kind::Shared, Kind::Exclusive] {
+        assert_eq!(change(scene, &never, kind), Answer::Cancelled, "free, and not its own");
+        assert_eq!(scene.view("changed").holding, 0, "no tenure begins");
+    }
+    scene.grant(&gone);
+    scene.release(&gone);
+    scene.grant(&held);
+    for kind in [Kind::Shared, Kind::Exclusive] {
+        assert_eq!(change(scene, &gone, kind), Answer::Cancelled, "given back");
+    }
+    assert_held(scene, "changed", &[&held]);
+    for kind in [Kind::Shared, Kind::Exclusive, Kind::Exclusive, Kind::Shared] {
+        let answer = change(scene, &held, kind);
+        assert!(matches!(answer, Answer::Granted { .. }), "{kind:?}: {answer:?}");
+        assert_eq!(change(scene, &never, kind), Answer::Cancelled, "beside {kind:?}");
+    }
+    assert_held(scene, "changed", &[&held]);
 }
 
 fn a_reader_among_others_may_not_write(scene: &mut Scene<'_>) {

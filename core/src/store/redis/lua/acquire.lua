@@ -1,6 +1,6 @@
 -- ARGV, five for each lock: token, ms to keep less 1, ms for S, "those ms in 13 digits, token, grace
 -- claimed profile", "" or "alive claim limit rank channel" as lock.lua has them; and one more at the
--- end for all or nothing.
+-- end: "all" for all or nothing, "held" for what the tokens hold already.
 --
 -- Answers a fence, or for each lock that or: {1, fence} granted, {2, first, left, holder} queued,
 -- with first 1 for the first in line behind a holder of ours, 2 behind another library's, 0 for the
@@ -73,7 +73,7 @@ if #ARGV % 5 == 0 then
     later[L] = not done[index]
   end
   if left == 0 then return done end
-elseif #KEYS > 4 and #KEYS <= 16000 then
+elseif ARGV[#ARGV] == 'all' and #KEYS > 4 and #KEYS <= 16000 then
   -- All or nothing: looked at first, then taken. Whatever is not as simple is for the functions below;
   -- so is what Lua has no room for on its stack.
   local call, sub, byte = redis.call, string.sub, string.byte

@@ -48,13 +48,14 @@ local function taken(s, token, m, wait, span, who)
   return { 2, head(s, token) == token and (s.t and 1 or 2) or 0, span, who }
 end
 
-local together = #ARGV % 5 == 1
+-- "all", "held" or nil: each for itself.
+local how = #ARGV % 5 == 1 and ARGV[#ARGV] or nil
 
 local function acquire(s, index)
   local at = 5 * (index - 1)
   local token, span, m, wait = ARGV[at + 1], ARGV[at + 2] + 1, sub(ARGV[at + 4], 47), ARGV[at + 5]
   if dual and dual.torn(s, token) then return { 5 } end
-  if ANY or s.kinds then return kinds().acquire(s, token, span, m, wait, taken, together) end
+  if ANY or s.kinds then return kinds().acquire(s, token, span, m, wait, taken, how) end
   local held = holder(s)
   if tomb(s, token) then
     if not held then pass_on(s) end
@@ -73,6 +74,10 @@ local function acquire(s, index)
     -- Our token without its tenure: the server lost S. The string decides who holds the lock.
     grant(s, token, next_fence(s, fences(claim_of(wait))), math.max(left(s), span), m)
     return { 1, s.f }
+  end
+  if how == 'held' then
+    if not held then pass_on(s) end
+    return { 5 }
   end
   if not held then
     local to = pass_on(s, token)
@@ -107,7 +112,7 @@ local function refusal(s, index)
   end
 end
 
-if together then
+if how == 'all' then
   local answers, blocked = each(refusal), false
   for _, answer in ipairs(answers) do blocked = blocked or answer end
   if blocked then
@@ -115,4 +120,4 @@ if together then
     return answers
   end
 end
-return each(acquire, #ARGV % 5 == 0)
+return each(acquire, how ~= 'all')

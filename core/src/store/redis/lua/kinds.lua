@@ -358,9 +358,9 @@ local function make()
     return holder and holder ~= 'f' and tenure(s, token)
   end
 
-  -- `sure`: found to be available in this very step. Whose turn it is must not be asked twice: who was
-  -- passed over as nobody hears it would stand in the way now, where there is no room for it any more.
-  local function ask(s, token, span, m, wait, taken, sure)
+  -- `how` is "all" where the lock was found to be available in this very step: whose turn it is must not
+  -- be asked twice, for who was passed over as nobody hears it would be in the way without room for it.
+  local function ask(s, token, span, m, wait, taken, how)
     local refused
     m, refused = follow(s, m)
     local grace, profile = string.match(m, '^(%S+) %S+ (.*)$')
@@ -381,7 +381,11 @@ local function make()
       pass(s, holder)
       return again(s, own, token, span, grace, tag, count)
     end
-    local turn = sure and { holder = holder } or pass(s, holder, token)
+    if how == 'held' then
+      pass(s, holder)
+      return { 5 }
+    end
+    local turn = how == 'all' and { holder = holder } or pass(s, holder, token)
     holder = turn.holder
     local waits = turn.phase and 's' or (turn.head == token and turn.tag)
     if waits and waits ~= tag then
