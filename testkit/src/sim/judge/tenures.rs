@@ -88,6 +88,10 @@ impl Cause<'_> {
     pub(super) fn asks(&self) -> bool {
         matches!(self.step, Step::Acquire | Step::Heartbeat)
     }
+
+    pub(super) fn releases(&self) -> bool {
+        matches!(self.step, Step::Release | Step::Bury)
+    }
 }
 
 impl Judge {
@@ -310,9 +314,7 @@ impl State {
         let by = cause.map_or("time", |cause| cause.step.word());
         let over = was.ends.is_some_and(|at| now_ms > at);
         let evicted = cause.is_some_and(|cause| cause.step == Step::Evict);
-        let released = cause.is_some_and(|cause| {
-            cause.names(token) && matches!(cause.step, Step::Release | Step::Bury)
-        });
+        let released = cause.is_some_and(|cause| cause.names(token) && cause.releases());
         if !self.losing {
             (self.locks[lock].last, self.locks[lock].unsure) = (Some(was.how), false);
         }

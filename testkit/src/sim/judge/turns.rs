@@ -106,6 +106,19 @@ impl State {
         }
     }
 
+    /// Whether a writer may have been granted the lock and have ended within one step: of several that
+    /// are given back in one, the end of the first may grant it to the second.
+    fn wrote_within(&self, lock: usize, old: &Owners, cause: Option<&Cause<'_>>) -> bool {
+        let Some(cause) = cause.filter(|cause| cause.releases()) else { return false };
+        let mut ended = cause.meant.tokens.iter();
+        let writer = |token: &Vec<u8>| {
+            let ask = self.tokens.get(token).map(|op| self.ops[*op].ask);
+            ask.is_some_and(|ask| ask.lock == lock && ask.how == How::Alone)
+        };
+        ended.any(|token| old.contains_key(token))
+            && ended.any(|token| writer(token) && !old.contains_key(token))
+    }
+
     /// What is wrong with whom a step granted the lock, whose owners were `old`.
     pub(super) fn turns(
         &self,
@@ -134,7 +147,7 @@ impl State {
             })
         };
         let wrote = left(How::Alone) || (old.is_empty() && log.last == Some(How::Alone));
-        let unsure = old.is_empty() && log.unsure;
+        let unsure = old.is_empty() && log.unsure || self.wrote_within(lock, old, cause);
         // Where time ended a tenure, an earlier step may have found that and told nobody who heard.
         let certain = quiet || (left(How::Alone) && cause.is_some());
         for (token, owned) in new {
