@@ -437,7 +437,7 @@ impl State {
             return Some(format!("O2: op{op} is told fence {fence}, the server has {told}"));
         }
         log.tenures[index].fence = Some(fence);
-        let epoch = log.tenures[index].epoch;
+        let Tenure { epoch, forgiven, .. } = log.tenures[index];
         for (other, tenure) in log.tenures.iter().enumerate() {
             let Some(its) = tenure.fence.filter(|_| tenure.epoch == epoch && other != index) else {
                 continue;
@@ -446,7 +446,7 @@ impl State {
             let right = match (how, tenure.how) {
                 (How::Reads, How::Reads) => true,
                 // What the server forgot it can't count from.
-                (How::Reads, _) | (_, How::Reads) if tenure.forgiven => true,
+                (How::Reads, _) | (_, How::Reads) if forgiven || tenure.forgiven => true,
                 (How::Reads, _) => (its > fence) == after,
                 (_, How::Reads) => (its >= fence) == after,
                 (How::Permits(_), _) => its != fence,
