@@ -110,6 +110,14 @@ pub fn available<R: Rows>(
     let (ask, refused) = follow(rows, ask, at)?;
     let ask = &*ask;
     let (holder, ended) = live_holder(rows, at.now)?;
+    let waits = rows.waiter(&ask.token)?.filter(|entry| entry.alive_until > at.now);
+    if let Some(entry) = waits.filter(|entry| entry.kind != ask.kind) {
+        // Or one that waits to read would be granted that here, and go on to write before the writers
+        // that came first.
+        rows.remove_waiter(&ask.token)?;
+        pass_on(rows, holder, ended, None, at, told)?;
+        return Ok(Some(Answer::Misfit { used: entry.kind }));
+    }
     // If it waits for this lock and its turn has come, it holds it from here on.
     let turn = pass_on(rows, holder, ended, None, at, told)?;
     if rows.tomb(&ask.token, at.now)?.is_some() {
@@ -129,9 +137,6 @@ pub fn available<R: Rows>(
             (held, asked) if held.fits(asked) => Some(Answer::Busy { holder: None }),
             (used, _) => Some(Answer::Misfit { used }),
         });
-    }
-    if let Some(used) = turn.waits_for_other(ask) {
-        return Ok(Some(Answer::Misfit { used }));
     }
     Ok(match (tenure.kind, refused) {
         (used, _) if !used.fits(ask.kind) => Some(Answer::Misfit { used }),

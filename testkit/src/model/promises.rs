@@ -168,6 +168,8 @@ impl Promises {
             return Err(format!("is {:?}, and was asked for as {:?}", other.kind, one.kind));
         }
         demand!(!refused, "more permits than there are, or of another number");
+        let waits = lock.waits(attempt).filter(|kind| *kind != one.kind);
+        demand!(!granted || waits.is_none(), "granted, while it waits for {waits:?}");
         demand!(verdict != Verdict::Must || granted, "nobody is before it, and it fits");
         demand!(verdict != Verdict::No || !granted, "granted out of its turn");
         let Answer::Granted { fence, stored_for } = answer else {
@@ -243,21 +245,21 @@ impl Promises {
         }
         demand!(granted == 0, "{granted} of {} were granted", tries.len());
         let mut reason = twice;
-        for (one, answer) in tries.iter().zip(answers) {
-            self.maybe_hand_over(one.name, seen)?;
+        for (index, (one, answer)) in tries.iter().zip(answers).enumerate() {
             let at = self.at;
-            let lock = &self.locks[one.name];
+            let lock = &mut self.locks[one.name];
             let (kind, refused) = lock.meant(one.kind);
             let one = &Try { kind, ..one.clone() };
-            let waits = lock.live.iter().chain(&lock.silent).find(|it| it.attempt == one.attempt);
-            let waits = waits.map(|waiter| waiter.kind);
-            if let Answer::Misfit { used } = answer
-                && waits == Some(*used)
-            {
-                demand!(*used != one.kind, "it waits for the very same");
+            let first = !tries[..index].iter().any(|other| other.name == one.name);
+            if let Some(used) = lock.waits(one.attempt).filter(|waits| first && *waits != kind) {
+                demand!(*answer == Answer::Misfit { used }, "it waits for {used:?}");
+                lock.forget(one.attempt);
+                lock.settle(None, &seen[one.name], &at)?;
                 reason = true;
                 continue;
             }
+            self.maybe_hand_over(one.name, seen)?;
+            let lock = &self.locks[one.name];
             let own = lock.tenure(one.attempt).map(|tenure| tenure.kind);
             let barred = lock.bars[one.attempt].may(at.now);
             let held = lock.holders.iter().any(|tenure| tenure.attempt != one.attempt);

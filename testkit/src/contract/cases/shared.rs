@@ -36,6 +36,7 @@ pub(super) const CASES: &[Case] = cases![
         one_renewal_renews_one_reader,
         an_expired_reader_is_told_so,
         an_expired_writer_is_followed_by_readers,
+        who_waits_for_one_thing_is_not_granted_another,
         a_dead_writer_keeps_no_reader_waiting,
         a_writer_looks_again_when_the_last_reader_ends;
 ];
@@ -488,6 +489,33 @@ fn an_expired_writer_is_followed_by_readers(scene: &mut Scene<'_>) {
     assert_held(scene, "expired", &[&late]);
     scene.release(&late);
     assert_held(scene, "expired", &[&next]);
+}
+
+/// Or whoever waits to read would write before the writers that came first, in the very step that finds
+/// the lock free.
+fn who_waits_for_one_thing_is_not_granted_another(scene: &mut Scene<'_>) {
+    if !declared(scene) || !scene.capabilities().atomic_multi {
+        return;
+    }
+    for (name, waits, asks) in
+        [("write", Kind::Shared, Kind::Exclusive), ("read", Kind::Exclusive, Kind::Shared)]
+    {
+        let (dead, next) = (scene.ask(name), scene.patient(name));
+        let (early, own) = (scene.patient(name), scene.patient(name));
+        let (early, own) = (Ask { kind: waits, ..early }, Ask { kind: waits, ..own });
+        let other = |ask: &Ask| [Ask { kind: asks, wait: None, ..ask.clone() }];
+        scene.grant(&dead);
+        for ask in [&early, &own, &next] {
+            scene.queue(ask);
+        }
+        let answers = scene.acquire_many(&other(&early), How::AllOrNothing);
+        assert_eq!(answers, [Answer::Misfit { used: waits }], "it waits for that");
+        scene.pass(TTL + GRACE);
+        let answers = scene.acquire_many(&other(&own), How::AllOrNothing);
+        assert_eq!(answers, [Answer::Misfit { used: waits }], "it waited for that");
+        assert_held(scene, name, &[&next]);
+        assert_eq!(scene.view(name).waiting, 0, "both have lost their places");
+    }
 }
 
 fn a_dead_writer_keeps_no_reader_waiting(scene: &mut Scene<'_>) {

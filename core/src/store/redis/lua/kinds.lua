@@ -429,10 +429,19 @@ local function make()
   local function available(s, token, m)
     local refused
     m, refused = follow(s, m)
-    local tag = tag_of(string.match(m, '^%S+ %S+ (.*)$'))
-    local turn = pass(s, live(s))
+    local tag, holder = tag_of(string.match(m, '^%S+ %S+ (.*)$')), live(s)
+    local known = s.q and call('HMGET', s.H, 'a' .. token, 'w' .. token) or {}
+    if tonumber(known[1] or 0) > now then
+      local waits = tag_of(string.match(known[2], '^%S+ %S+ %S+ (.*)$') or '')
+      if waits ~= tag then
+        leave(s, token)
+        pass(s, holder)
+        return misfit(waits)
+      end
+    end
+    local turn = pass(s, holder)
     if tomb(s, token) then return { 5 } end
-    local holder = turn.holder
+    holder = turn.holder
     if holder == 'f' then
       if s.v == token then return nil end
       return { 3, left(s), shown(s) }
@@ -445,7 +454,6 @@ local function make()
       if held == 's' and call('ZCOUNT', s.Q, SEVERAL, '+inf') == 1 then return nil end
       return { 3, -2, '' }
     end
-    if turn.head == token and turn.tag ~= tag then return misfit(turn.tag) end
     if holder and not fits(holder, tag) then return misfit(holder) end
     if refused then return misfit(refused) end
     if admits(s, turn, token, tag) then return nil end
