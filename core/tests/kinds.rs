@@ -2,8 +2,10 @@
 
 mod common;
 
+use std::pin::pin;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, mpsc};
+use std::task::{Context, Waker};
 use std::time::Duration;
 
 use common::{Stage, millis, seconds};
@@ -367,6 +369,31 @@ fn all_leases_of_a_tenure_are_lost_together() {
     }
     let next = take(&stage, owned(&stage.client, owner));
     assert!(next.fence() > leases[1].fence(), "no re-entry into what is lost");
+}
+
+/// Hazard 36: a listener is called by whoever finds the tenure over, which may be an acquire of its owner.
+#[test]
+#[allow(clippy::disallowed_methods, reason = "a thread of its own, for what might never end")]
+fn a_listener_may_ask_for_the_lock_that_was_lost() {
+    let (done, heard) = mpsc::channel();
+    std::thread::spawn(move || {
+        let stage = Stage::new();
+        let owner = stage.client.owner().expect("an owner");
+        let lost = take(&stage, owned(&stage.client, owner));
+        let (client, told) = (stage.client.clone(), done.clone());
+        lost.on_lost(move |_| {
+            let asked = pin!(owned(&client, owner).try_acquire());
+            let polled = asked.poll(&mut Context::from_waker(Waker::noop()));
+            told.send(format!("{polled:?}")).expect("somebody hears");
+        });
+        stage.world.pause(TTL);
+        let next = take(&stage, owned(&stage.client, owner));
+        assert!(next.is_held() && next.fence() > lost.fence());
+        done.send("another tenure".to_owned()).expect("somebody hears");
+    });
+    let patience = Duration::from_secs(30);
+    println!("in the listener: {}", heard.recv_timeout(patience).expect("no deadlock"));
+    assert_eq!(heard.recv_timeout(patience).as_deref(), Ok("another tenure"));
 }
 
 /// Hazard 35: who it is that asks is the owner's number, in one client, and nothing else.

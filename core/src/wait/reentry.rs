@@ -65,17 +65,24 @@ impl Reentry {
     ) -> Entered<'_> {
         let key = (name.clone(), owner);
         loop {
-            let bell = {
+            let known = {
                 let mut state = self.state();
                 state.sweep();
+                state.tenures.get(&key).map(|entry| entry.held.clone()).unwrap_or_default()
+            };
+            // Outside the mutex: a look can end a tenure, and then its listeners are called.
+            if let Some(held) = known.upgrade()
+                && held.enter()
+            {
+                return Entered::Again(held);
+            }
+            let bell = {
+                let mut state = self.state();
                 let entry = state.tenures.entry(key.clone()).or_default();
-                if let Some(held) = entry.held.upgrade()
-                    && held.enter()
-                {
-                    return Entered::Again(held);
-                }
                 match &entry.under_way {
                     Some(bell) => Arc::clone(bell).notified_owned(),
+                    // Another tenure began meanwhile.
+                    None if !entry.held.ptr_eq(&known) => continue,
                     None => {
                         entry.under_way = Some(Arc::default());
                         return Entered::First(Turn { reentry: self, key });
