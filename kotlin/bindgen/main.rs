@@ -2,6 +2,8 @@
 //!
 //! uniffi makes all of it public, and has no option for less. It is not our API: what stands at the
 //! beginning of a line, and only that, is declared for the world, so it is made `internal` here.
+//! And it makes a JNA structure for each call, with memory of its own that the collector has to free,
+//! to learn whether the call failed: more than half of what a call costs. One for each thread does.
 
 use std::error::Error;
 use std::path::Path;
@@ -51,10 +53,26 @@ fn hide(folder: &Path) -> io::Result<()> {
             hide(&path)?;
         } else {
             let text: String = fs::read_to_string(&path)?.lines().map(internal).collect();
-            fs::write(path, text)?;
+            fs::write(path, with_one_status(&text)?)?;
         }
     }
     Ok(())
+}
+
+/// What uniffi writes to make a status for a call (in `Helpers.kt` of its templates).
+const STATUS: &str = "    var status = UniffiRustCallStatus()\n";
+/// A call that is made to convert the arguments of another ends before the other begins, and what a call
+/// that failed leaves in the status is read before the thread makes the next.
+const OF_THREAD: &str = "    val status = STATUS_OF_THREAD.get()\n    status.code = UNIFFI_CALL_SUCCESS\n";
+const STATUSES: &str =
+    "\nprivate val STATUS_OF_THREAD = ThreadLocal.withInitial { UniffiRustCallStatus() }\n";
+
+/// The same text with one status for each thread.
+fn with_one_status(text: &str) -> io::Result<String> {
+    if text.matches(STATUS).count() != 1 {
+        return Err(io::Error::other("uniffi makes the status of a call in another way now"));
+    }
+    Ok(text.replace(STATUS, OF_THREAD) + STATUSES)
 }
 
 fn internal(line: &str) -> String {

@@ -41,9 +41,9 @@ impl Attempt {
         self.state(self.attempt.wait_for(Duration::from_millis(slice_ms.into())))
     }
 
-    /// Has `key` put into `mailbox` when it comes to something: at once, if it has.
-    pub fn notify(&self, mailbox: &Mailbox, key: u64) {
-        self.attempt.on_done(mailbox.letter(key));
+    /// Has `key` put into `mailbox` when it comes to something; false, and nothing is put, if it has.
+    pub fn notify(&self, mailbox: &Mailbox, key: u64) -> bool {
+        self.attempt.unless_done(mailbox.letter(key))
     }
 
     /// Stops waiting, or gives back what was obtained.
@@ -139,8 +139,9 @@ impl Attempt {
     }
 
     /// Gives the lock back, resigns or leaves, and goes on with that if nobody waits for the result.
-    pub fn release(&self) -> Option<Arc<Call>> {
-        self.held.get().map(|held| Call::of(held.release()))
+    /// Fails where nothing was ever held. (Not an `Option`: that would travel through a buffer.)
+    pub fn release(&self) -> Result<Arc<Call>, Failure> {
+        self.held.get().map(|held| Call::of(held.release())).ok_or_else(cancelled)
     }
 
     /// Has `key` put into `mailbox` when the lease is lost: at once, if it is.
@@ -182,11 +183,14 @@ impl Attempt {
             }
         }
         // Cancelled since the outcome was read.
-        Err(Outcome::Cancelled.error().map_or_else(unreached, Failure::from))
+        Err(cancelled())
     }
 }
 
-/// A cancelled attempt has an error.
-fn unreached() -> Failure {
-    unreachable!("the outcome of a cancelled attempt is an error")
+/// An attempt that yields no lease, ever.
+fn cancelled() -> Failure {
+    match Outcome::Cancelled.error() {
+        Some(error) => error.into(),
+        None => unreachable!("the outcome of a cancelled attempt is an error"),
+    }
 }

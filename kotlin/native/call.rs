@@ -61,9 +61,9 @@ impl Call {
         self.0.cancel();
     }
 
-    /// Has `key` put into `mailbox` when it is done: at once, if it is.
-    pub fn notify(&self, mailbox: &Mailbox, key: u64) {
-        self.0.on_done(Box::new(mailbox.letter(key)));
+    /// Has `key` put into `mailbox` when it is done; false, and nothing is put, if it is.
+    pub fn notify(&self, mailbox: &Mailbox, key: u64) -> bool {
+        self.0.unless_done(Box::new(mailbox.letter(key)))
     }
 }
 
@@ -76,7 +76,7 @@ impl Call {
 trait Work: Send + Sync {
     fn result(&self) -> Option<Result<Value, ErrorInfo>>;
     fn wait_for(&self, slice: Duration) -> Option<Result<Value, ErrorInfo>>;
-    fn on_done(&self, callback: Box<dyn FnOnce() + Send>);
+    fn unless_done(&self, callback: Box<dyn FnOnce() + Send>) -> bool;
     fn cancel(&self);
 }
 
@@ -89,8 +89,8 @@ impl<T: Plain> Work for Pending<T> {
         Pending::wait_for(self, slice).map(|result| result.map(Plain::plain))
     }
 
-    fn on_done(&self, callback: Box<dyn FnOnce() + Send>) {
-        Pending::on_done(self, callback);
+    fn unless_done(&self, callback: Box<dyn FnOnce() + Send>) -> bool {
+        Pending::unless_done(self, callback)
     }
 
     fn cancel(&self) {

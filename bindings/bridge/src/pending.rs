@@ -153,15 +153,16 @@ impl<T: Clone + Send + 'static> Pending<T> {
         None
     }
 
-    /// Ends work that only waits: its result is `CANCELLED` unless it has one. No other work can be
-    /// called back.
+    /// Ends work that only waits: its result is `CANCELLED` unless it has one. All other work is
+    /// finished, whoever stops blocking for it.
     pub fn cancel(&self) {
-        if let Some(stop) = &self.stop
-            && !self.inner.forked()
-        {
-            stop.flip();
-            self.hand_over();
+        if self.inner.forked() {
+            return;
         }
+        if let Some(stop) = &self.stop {
+            stop.flip();
+        }
+        self.hand_over();
     }
 
     /// Has our runtime go on with the work, where a thread doesn't.
@@ -200,11 +201,7 @@ impl<T: Clone + Send + 'static> Pending<T> {
 
 impl<T: Clone + Send + 'static> Drop for Pending<T> {
     fn drop(&mut self) {
-        if self.stop.is_some() {
-            self.cancel();
-        } else {
-            self.hand_over();
-        }
+        self.cancel();
     }
 }
 

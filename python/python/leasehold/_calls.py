@@ -27,7 +27,12 @@ _OTHER_SLICE_MS = 500
 def finish(call: Call[_T], name: str | None = None) -> _T:
     """The result of ``call``, waited for in this thread."""
     if call.poll() is None:
-        _block(call)
+        try:
+            _block(call)
+        except BaseException:
+            # Between two slices nobody goes on with it, and the traceback keeps it.
+            call.cancel()
+            raise
     return value(call, name)
 
 

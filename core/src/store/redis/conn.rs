@@ -201,6 +201,9 @@ impl Conn {
                 if first && pipe.gather.may_go() && pipe.driven() {
                     drop(pipe);
                     self.nudge.notify_one();
+                } else if pipe.gather.worth_going() && !pipe.driven() {
+                    drop(pipe);
+                    self.send_gathered();
                 }
             } else {
                 pipe.gather.sent();

@@ -18,6 +18,9 @@ use crate::Result;
 /// With so many calls under way, those that come wait for an answer. Enough that the server has one
 /// while the answers of the others are read and told.
 const UNDER_WAY: usize = 3;
+/// So many that wait go at once in the middle of an event loop's turn: the server need not idle until
+/// the last callback has run.
+const WORTH: usize = 10;
 /// Where one lock's answer goes.
 pub(super) type Asker = oneshot::Sender<Result<Value>>;
 
@@ -45,6 +48,11 @@ impl Gather {
     /// Whether those that wait may go now.
     pub(super) fn may_go(&self) -> bool {
         self.under_way < UNDER_WAY
+    }
+
+    /// Whether those that wait may go now and are many.
+    pub(super) fn worth_going(&self) -> bool {
+        self.may_go() && self.waiting.front().is_some_and(|bundle| bundle.askers.len() >= WORTH)
     }
 
     /// Notes a call that is sent by itself.

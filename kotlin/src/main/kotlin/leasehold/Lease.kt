@@ -164,7 +164,7 @@ public open class Lease internal constructor(
     internal fun extending(ttl: Duration) = checkNotNull(attempt.extend(seconds("ttl", ttl)))
 
     /** Starts a release. */
-    internal fun releasing() = checkNotNull(attempt.release()).also { forgotten.over = true }
+    internal fun releasing() = native(name) { attempt.release() }.also { forgotten.over = true }
 
     /** The end of one. */
     internal fun released(value: Value): ReleaseState {
@@ -177,7 +177,9 @@ public open class Lease internal constructor(
 
     /** It was given back, or found to be lost. */
     internal fun ended(state: ReleaseState) {
-        lost()
+        if (state != ReleaseState.RELEASED) {
+            lost()
+        }
         end.complete(LeaseEvent.Released(state))
         forgotten.over = true
         cleanable?.clean()

@@ -43,11 +43,17 @@ internal object Post {
         thread.start()
     }
 
-    /** Suspends until [notify] has put its key into the mailbox. */
-    suspend fun settled(notify: (Mailbox, ULong) -> Unit) {
+    /** Suspends until what [notify] gives a key to has put it into the mailbox, if it says that it will. */
+    suspend fun settled(notify: (Mailbox, ULong) -> Boolean) {
         suspendCancellableCoroutine { continuation ->
-            val key = listen(notify) { continuation.resume(Unit) }
-            continuation.invokeOnCancellation { forget(key) }
+            val key = keys.incrementAndGet().toULong()
+            listeners[key] = { continuation.resume(Unit) }
+            if (notify(mailbox, key)) {
+                continuation.invokeOnCancellation { forget(key) }
+            } else {
+                forget(key)
+                continuation.resume(Unit)
+            }
         }
         // Without a dispatcher it goes on here, and what the user does next would hold up all others.
         if (Thread.currentThread() === thread) {
@@ -70,7 +76,6 @@ internal object Post {
 
 /** Waits for what [call] yields. Whoever is cancelled ends what only waits, too. */
 internal suspend fun finish(call: Call, lock: String? = null): Value {
-    native(lock) { call.value() }?.let { return it }
     try {
         Post.settled(call::notify)
     } catch (cancelled: CancellationException) {
@@ -88,9 +93,8 @@ internal fun finishBlocking(call: Call, lock: String? = null): Value {
             native(lock) { call.waitFor(SLICE_MS) }?.let { return it }
         }
     } catch (interrupt: InterruptedException) {
+        // Between two slices nobody goes on with it: now the library's threads do, or end what only waits.
         call.cancel()
-        // Between two slices nobody goes on with it: a look hands it over to the library's threads.
-        runCatching { call.value() }
         throw interrupt
     }
 }

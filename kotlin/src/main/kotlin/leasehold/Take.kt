@@ -23,12 +23,8 @@ internal suspend fun taken(lock: String, begin: () -> Attempt): Attempt? {
     currentCoroutineContext().ensureActive()
     val attempt = native(lock, begin)
     try {
-        var state = native(lock) { attempt.poll() }
-        if (state == State.PENDING) {
-            Post.settled(attempt::notify)
-            state = native(lock) { attempt.poll() }
-        }
-        return held(attempt, state)
+        Post.settled(attempt::notify)
+        return held(attempt, native(lock) { attempt.poll() })
     } catch (error: Throwable) {
         // Granted or not: what the caller will never see is given back.
         attempt.cancel()
