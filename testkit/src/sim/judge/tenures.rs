@@ -379,6 +379,13 @@ impl State {
 
     fn begin_tenure(&mut self, lock: usize, token: &[u8], how: How, began: u64) {
         let (epoch, forgiven) = (self.epoch, self.losing);
+        let same = |tenure: &&mut Tenure| tenure.token == token && tenure.how == how;
+        let known = self.locks[lock].tenures.iter_mut().rev().find(same);
+        if let Some(tenure) = known.filter(|_| forgiven) {
+            // What a rollback brings back is the tenure that it was, in its place among the others.
+            tenure.began = began;
+            return;
+        }
         let tenure = Tenure { token: token.to_vec(), how, fence: None, began, epoch, forgiven };
         self.locks[lock].tenures.push(tenure);
     }
