@@ -29,6 +29,8 @@ struct Counting {
     away: AtomicBool,
     /// Releases are neither carried out nor answered.
     stuck: AtomicBool,
+    /// The next ask is carried out twice, and its last lock is taken back in between.
+    twice: AtomicBool,
 }
 
 impl Store for Counting {
@@ -37,6 +39,11 @@ impl Store for Counting {
     }
     fn acquire<'a>(&'a self, asks: &'a [Ask], how: How) -> BoxFuture<'a, Result<Vec<Answer>>> {
         Box::pin(async move {
+            if self.twice.swap(false, Ordering::Relaxed) {
+                self.store.acquire(asks, how).await?;
+                let why = Evict { why: "a test".to_owned(), fence: None };
+                self.store.evict(&asks[asks.len() - 1].name, &why).await?;
+            }
             let answers = self.store.acquire(asks, how).await;
             if self.silent.load(Ordering::Relaxed) {
                 std::future::pending::<()>().await;
@@ -91,6 +98,7 @@ fn stage() -> (World, Arc<Counting>, Client, Arc<Runtime>) {
         silent: AtomicBool::new(false),
         away: AtomicBool::new(false),
         stuck: AtomicBool::new(false),
+        twice: AtomicBool::new(false),
     });
     let runtime = Arc::new(Runtime::new(world.sys()));
     let options = ClientOptions { runtime: Some(Arc::clone(&runtime)), ..ClientOptions::default() };
@@ -163,6 +171,20 @@ fn several_leases_are_given_back_in_the_time_of_one() {
     store.stuck.store(false, Ordering::Relaxed);
     world.advance(seconds(8));
     assert!(!["a", "b"].iter().any(|name| holder(&world, &store, name)), "the reaper goes on");
+}
+
+/// A proxy that had no answer sends an ask again: one of the locks that the first copy took may have been
+/// taken back by then. Nobody cancelled anything, and what else the first copy took is nobody's. Found by
+/// the simulator.
+#[test]
+fn several_that_were_asked_for_twice_are_asked_for_anew() {
+    let (world, store, client, _) = stage();
+    store.twice.store(true, Ordering::Relaxed);
+    let leases = world.run(client.lock_all(["a", "b"].map(|name| client.lock(name))).acquire());
+    let leases = leases.expect("both are free in the end");
+    assert!(leases.is_held());
+    assert_eq!(world.run(leases.release()), [Release::Released; 2]);
+    assert!(!["a", "b"].iter().any(|name| holder(&world, &store, name)), "one is held by nobody");
 }
 
 /// A process that ends must wait for a release that is under way: the request may not have left it.

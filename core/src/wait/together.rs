@@ -24,6 +24,8 @@ enum Tried {
     Granted(Vec<Lease>),
     /// All that come before this one are free.
     Taken(usize),
+    /// One was had and has ended before the answer came: the ask went twice, by a proxy.
+    Ended,
 }
 
 impl Attempt {
@@ -102,6 +104,8 @@ impl Attempt {
                     Tried::Taken(_) if wait == Patience::None => return Ok(false),
                     // What is before it may have been taken meanwhile, by one that has not all.
                     Tried::Taken(first) => free = first,
+                    // With new tokens, as an attempt for one that slept through its claim.
+                    Tried::Ended => {}
                 }
             }
             let mut later = rest.split_off(free);
@@ -134,6 +138,10 @@ impl Attempt {
                 self.hold(request, ask, guard, answer, sent)
             });
             return leases.collect::<Result<_>>().map(Tried::Granted);
+        }
+        if answers.contains(&Answer::Cancelled) {
+            // The others may be had: their guards end them.
+            return Ok(Tried::Ended);
         }
         for guard in &mut guards {
             guard.disarm();
