@@ -571,7 +571,7 @@ fn send_to_reaper(held: &Arc<Held>, runtime: &Runtime) {
         hold: held.hold().clone(),
         cancel: held.cancel(),
         // A renewal may have been sent just now, and not be answered yet.
-        until: runtime.sys.now() + held.ttl() + held.hold().grace,
+        until: runtime.sys.now() + held.kept_for(),
         desk: None,
     });
 }

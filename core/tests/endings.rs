@@ -148,6 +148,24 @@ fn a_lease_is_given_back_for_as_long_as_the_store_may_keep_it() {
     assert!(holder().is_none(), "nobody tries to give it back any more");
 }
 
+/// The same after a lease was extended, and then by less: the store keeps it for the longer of the two.
+/// Found by the simulator.
+#[test]
+fn a_lease_is_given_back_for_as_long_as_it_was_ever_to_be_kept() {
+    let (world, store, client, _) = stage();
+    let lease = world.run(client.lock("a").ttl(seconds(10)).fixed_term().acquire()).expect("free");
+    for ttl in [120, 10] {
+        world.run(lease.extend(seconds(ttl))).expect("it is held");
+    }
+    store.away.store(true, Ordering::Relaxed);
+    drop(lease);
+    world.advance(seconds(60));
+    assert!(holder(&world, &store, "a"), "the store keeps it for two minutes");
+    store.away.store(false, Ordering::Relaxed);
+    world.advance(seconds(10));
+    assert!(!holder(&world, &store, "a"), "nobody tries to give it back any more");
+}
+
 /// What is given back in two ways, one lease with a tombstone and one without, is given back at the same
 /// time: whoever leaves several locks waits for a store that is silent as long as for one. Found by the
 /// simulator.

@@ -56,6 +56,8 @@ pub(crate) struct Held {
     /// Leases of this tenure: more than one by re-entry.
     leases: AtomicU32,
     ttl: AtomicU64,
+    /// The longest that it was asked to be kept for: a store never shortens a tenure.
+    longest: AtomicU64,
     deadline: AtomicU64,
     limit: AtomicU64,
     state: AtomicU8,
@@ -81,6 +83,7 @@ impl Held {
             alone: AtomicBool::new(alone),
             leases: AtomicU32::new(1),
             ttl: AtomicU64::new(nanos(terms.ttl)),
+            longest: AtomicU64::new(nanos(terms.ttl)),
             deadline: AtomicU64::new(terms.deadline.as_nanos()),
             limit: AtomicU64::new(limit.as_nanos()),
             state: AtomicU8::new(HELD),
@@ -168,7 +171,14 @@ impl Held {
         Duration::from_nanos(self.ttl.load(Ordering::Acquire))
     }
 
+    /// For how long the store may keep it from its last renewal on, however that was answered.
+    pub(crate) fn kept_for(&self) -> Duration {
+        let longest = Duration::from_nanos(self.longest.load(Ordering::Acquire));
+        longest + crate::options::grace(longest)
+    }
+
     pub(crate) fn set_ttl(&self, ttl: Duration) {
+        self.longest.fetch_max(nanos(ttl), Ordering::AcqRel);
         self.ttl.store(nanos(ttl), Ordering::Release);
     }
 
