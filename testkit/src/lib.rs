@@ -25,7 +25,7 @@ mod turn;
 mod world;
 
 pub use face::{Face, Runner};
-pub use folder::folder;
+pub use folder::{folder, folder_in_memory};
 pub use guarded::Guarded;
 pub use process::Process;
 pub use program::program;

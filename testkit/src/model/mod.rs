@@ -4,6 +4,7 @@
 //! and [`Promises`] judges what was answered and what can be seen after each step. Time is an
 //! event like any other.
 
+mod draw;
 mod ledger;
 mod op;
 mod promises;
@@ -11,7 +12,8 @@ mod rules;
 mod subject;
 mod through;
 
-pub use op::{Mix, Op, Try, history};
+pub use draw::{Histories, history};
+pub use op::{Mix, Op, Try};
 pub use promises::Promises;
 pub use rules::Rules;
 pub use subject::{Outcome, Seen, SeenHolder, Subject, ask_of, name_of, play, who};

@@ -54,7 +54,11 @@ impl SqliteRig {
     }
 
     fn with(time: Time) -> Result<Self, String> {
-        let folder = crate::folder("contract").map_err(|error| error.to_string())?;
+        let folder = match time {
+            Time::Virtual(_) => crate::folder_in_memory("contract"),
+            Time::Real(_) => crate::folder("contract"),
+        };
+        let folder = folder.map_err(|error| error.to_string())?;
         let clients = open(&folder.path().join("locks.db"), &time)?;
         Ok(Self { folder, time, clients })
     }
