@@ -41,7 +41,7 @@ async fn enter(barrier: Barrier) -> Inside {
 async fn none_goes_in_before_all_have_come_and_none_out_before_all_leave(scene: Scene) {
     let mut waiting: Vec<_> =
         (0..2).map(|index| tokio::spawn(enter(barrier(&scene, index, 3)))).collect();
-    tokio::time::sleep(Duration::from_millis(50)).await;
+    scene.counts(NAME, 2, 0).await;
     assert!(waiting.iter().all(|task| !task.is_finished()), "one is missing");
     waiting.push(tokio::spawn(enter(barrier(&scene, 2, 3))));
     let mut inside = Vec::new();
@@ -54,7 +54,7 @@ async fn none_goes_in_before_all_have_come_and_none_out_before_all_leave(scene: 
         .into_iter()
         .map(|member| tokio::spawn(async move { member.leave(None).await }))
         .collect();
-    tokio::time::sleep(Duration::from_millis(50)).await;
+    scene.counts(NAME, 1, 0).await;
     assert!(leaving.iter().all(|task| !task.is_finished()), "one is still in");
     last.leave(None).await.expect("all left");
     for task in leaving {
@@ -98,9 +98,10 @@ async fn who_comes_while_a_round_is_full_waits_for_the_next(scene: Scene) {
     let second = other.await.expect("no panic");
     // Its permit is free for the third, who must not pass for one of the round.
     let leaving = tokio::spawn(async move { first.leave(None).await });
+    scene.counts(NAME, 1, 0).await;
     let third = tokio::spawn(enter(barrier(&scene, 2, 2)));
     let fourth = tokio::spawn(enter(barrier(&scene, 0, 2)));
-    tokio::time::sleep(Duration::from_millis(100)).await;
+    scene.counts(NAME, 2, 1).await;
     assert!(!third.is_finished() && !fourth.is_finished() && !leaving.is_finished());
     second.leave(None).await.expect("all left");
     leaving.await.expect("no panic").expect("all left");
@@ -118,7 +119,7 @@ async fn those_who_wait_are_told_without_polling(scene: Scene) {
             let inside = enter(waits).await;
             (inside, Instant::now())
         });
-        tokio::time::sleep(Duration::from_millis(50)).await;
+        scene.counts(NAME, 1, 0).await;
         let begin = Instant::now();
         let second = enter(barrier(&scene, 1, 2)).await;
         let (first, at) = waiting.await.expect("no panic");
@@ -140,7 +141,7 @@ async fn a_wait_that_runs_out_is_a_timeout_and_leaves_nothing(scene: Scene) {
     }
     // The one that gave up is not counted among those that come now.
     let first = tokio::spawn(enter(barrier(&scene, 1, 2)));
-    tokio::time::sleep(Duration::from_millis(50)).await;
+    scene.counts(NAME, 1, 0).await;
     assert!(!first.is_finished());
     let (second, first) = (enter(barrier(&scene, 2, 2)).await, first.await.expect("no panic"));
     drop((first, second));
@@ -165,8 +166,6 @@ async fn one_may_leave_without_waiting_and_wait_later(scene: Scene) {
     let error = first.leave(Some(Duration::from_millis(100))).await.expect_err("one is still in");
     assert_eq!(error.kind(), ErrorKind::Timeout, "{error:?}");
     let leaving = tokio::spawn(async move { first.leave(None).await });
-    tokio::time::sleep(Duration::from_millis(50)).await;
-    assert!(!leaving.is_finished(), "one is still in");
     // Far before its lease's end: the one that did not wait was seen to go.
     timeout(LONG / 10, second.leave(None)).await.expect("told").expect("all left");
     leaving.await.expect("no panic").expect("all left");
@@ -216,7 +215,7 @@ async fn an_entry_that_is_dropped_leaves_nothing(scene: Scene) {
         }
     }
     let first = tokio::spawn(enter(barrier(&scene, 1, 2)));
-    tokio::time::sleep(Duration::from_millis(50)).await;
+    scene.counts(NAME, 1, 0).await;
     assert!(!first.is_finished(), "none of those is counted");
     drop(enter(barrier(&scene, 2, 2)).await);
     drop(first.await.expect("no panic"));
@@ -243,23 +242,13 @@ async fn one_that_died_while_all_gathered_does_not_count(scene: Scene) {
     let process = scene.party(&["enter", NAME, "3", &ttl]);
     let (mut process, _) = line(process, "ready").await;
     let first = tokio::spawn(enter(barrier(&scene, 0, 3)));
-    await_members(&scene, 2).await;
+    scene.counts(NAME, 2, 0).await;
     process.kill();
     // As long as its lease lasts, it counts: nobody can know.
-    await_members(&scene, 1).await;
+    scene.counts(NAME, 1, 0).await;
     let second = tokio::spawn(enter(barrier(&scene, 1, 3)));
-    await_members(&scene, 2).await;
-    tokio::time::sleep(Duration::from_millis(100)).await;
+    scene.counts(NAME, 2, 0).await;
     assert!(!first.is_finished() && !second.is_finished(), "two entered as three");
     let third = timeout(LONG / 10, enter(barrier(&scene, 2, 3))).await.expect("in");
     drop((first.await.expect("no panic"), second.await.expect("no panic"), third));
-}
-
-/// Waits until so many have permits. Polls: nobody is told of another's arrival.
-async fn await_members(scene: &Scene, count: u64) {
-    let patience = Instant::now() + Duration::from_secs(30);
-    while scene.clients[0].inspect(NAME).await.expect("a view").holding != count {
-        assert!(Instant::now() < patience, "never {count} members");
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
 }

@@ -31,12 +31,21 @@ impl Scene {
         Process::start(command.arg(&self.url).args(arguments))
     }
 
-    /// Waits until nobody holds the lock of this name. Polls: what is given back in the background
-    /// tells nobody.
+    /// Waits until nobody holds the lock of this name.
     pub(crate) async fn free(&self, name: &str) {
+        self.counts(name, 0, 0).await;
+    }
+
+    /// Waits until so many hold the lock of this name, and at least so many wait for it. Polls: who comes and
+    /// what is given back in the background tells nobody.
+    pub(crate) async fn counts(&self, name: &str, holding: u64, waiting: u64) {
         let patience = Instant::now() + Duration::from_secs(30);
-        while self.clients[0].inspect(name).await.expect("a view").holding > 0 {
-            assert!(Instant::now() < patience, "{name} is never free");
+        loop {
+            let view = self.clients[0].inspect(name).await.expect("a view");
+            if view.holding == holding && view.waiting >= waiting {
+                return;
+            }
+            assert!(Instant::now() < patience, "{name} is never held by {holding}: {view:?}");
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     }
