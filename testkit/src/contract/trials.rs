@@ -3,9 +3,11 @@
 
 use std::sync::{Mutex, PoisonError};
 
+use leasehold::ErrorKind;
+use leasehold::store::{Ask, How, Kind};
 use libtest_mimic::{Completion, Failed, Trial};
 
-use super::{Case, Rig, Seat};
+use super::{Case, Rig, Scene, Seat};
 
 /// Makes a fresh rig, or says why there is none here.
 pub type Make = fn() -> Result<Box<dyn Rig>, String>;
@@ -34,8 +36,12 @@ fn run(store: &str, make: Make, case: &Case) -> Result<Completion, Failed> {
         }
         Err(why) => return Ok(Completion::ignored_with(why)),
     };
-    case.run(&mut *rig);
-    let state = if declared(case, &*rig) { "kept" } else { "refused" };
+    let refusal = refusal(case, &mut *rig);
+    // There is nothing to play these on; the others see for themselves what is declared.
+    if refusal.is_none() || !matches!(case.about(), "cell" | "wants") {
+        case.run(&mut *rig);
+    }
+    let state = refusal.map_or("kept".to_owned(), |why| format!("refused\t{why}"));
     PASSED.lock().unwrap_or_else(PoisonError::into_inner).push(format!(
         "{}\t{}\t{store}\t{state}\n",
         case.about(),
@@ -44,8 +50,8 @@ fn run(store: &str, make: Make, case: &Case) -> Result<Completion, Failed> {
     Ok(Completion::Completed)
 }
 
-/// A line "part, case, store, kept or refused" for each trial that passed so far: `refused` where the store
-/// does not declare what the case is about, and the case has seen it say so.
+/// A line "part, case, store, kept" for each trial that passed so far, or "part, case, store, refused, why" where
+/// the store does not declare what the case is about and was seen to refuse it.
 #[must_use]
 pub fn passed() -> String {
     let mut lines = PASSED.lock().unwrap_or_else(PoisonError::into_inner).clone();
@@ -55,15 +61,28 @@ pub fn passed() -> String {
 
 static PASSED: Mutex<Vec<String>> = Mutex::new(Vec::new());
 
-fn declared(case: &Case, rig: &dyn Rig) -> bool {
+/// How the store refuses what the case is about; none where it declares that.
+fn refusal(case: &Case, rig: &mut dyn Rig) -> Option<String> {
     let store = rig.store(Seat::First);
-    let capabilities = store.capabilities();
-    match case.about() {
-        "shared" => capabilities.kinds.shared,
-        "permits" | "resize" => capabilities.kinds.permits,
-        "batch" => capabilities.atomic_multi,
-        "cell" => store.cells().is_some(),
-        "wants" => store.waits_for().is_some(),
-        _ => true,
-    }
+    let (cells, waits_for) = (store.cells().is_some(), store.waits_for().is_some());
+    let (kinds, together) = (store.capabilities().kinds, store.capabilities().atomic_multi);
+    let (kind, names, how): (_, &[&str], _) = match case.about() {
+        "shared" if !kinds.shared => (Kind::Shared, &["refused"], How::EachAlone),
+        "permits" | "resize" if !kinds.permits => {
+            (Kind::Permits { count: 1, capacity: 2 }, &["refused"], How::EachAlone)
+        }
+        "batch" if !together => (Kind::Exclusive, &["one", "other"], How::AllOrNothing),
+        // What is built on these asks for them first, and is refused where there are none.
+        "cell" if !cells => return Some("it keeps no cells".to_owned()),
+        "wants" if !waits_for => {
+            return Some("it has no queue, so it knows of nobody who waits".to_owned());
+        }
+        _ => return None,
+    };
+    let mut scene = Scene::new(rig);
+    let asks: Vec<Ask> = names.iter().map(|name| Ask { kind, ..scene.ask(name) }).collect();
+    let error = scene.try_acquire_many(Seat::First, &asks, how);
+    let error = error.expect_err("what is not declared is refused");
+    assert_eq!(error.kind(), ErrorKind::Unsupported, "{error:?}");
+    Some(error.message().to_owned())
 }

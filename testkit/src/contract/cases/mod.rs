@@ -53,7 +53,7 @@ const MORE: [&str; 25] = [
 /// The cases of such a store.
 #[must_use]
 pub fn of_a_bare_lock() -> Vec<&'static Case> {
-    let lists: [&'static [Case]; 9] = [
+    let lists: [&'static [Case]; 11] = [
         grant::CASES,
         cancel::CASES,
         renew::CASES,
@@ -63,6 +63,8 @@ pub fn of_a_bare_lock() -> Vec<&'static Case> {
         shared::CASES,
         permits::CASES,
         resize::CASES,
+        wants::CASES,
+        cell::CASES,
     ];
     lists.into_iter().flatten().filter(|case| !MORE.contains(&case.name)).collect()
 }
