@@ -54,7 +54,20 @@ impl From<Request> for LockRequest {
         let owner = owner.and_then(|number| number.parse().ok());
         let ttl = Some(ttl);
         let order = Some(order);
-        Self { name, kind, ttl, wait, try_only, fixed_term, max_hold, owner, priority, note, order }
+        Self {
+            name,
+            kind,
+            ttl,
+            wait,
+            try_only,
+            fixed_term,
+            max_hold,
+            owner,
+            priority,
+            deadlock_priority: None,
+            note,
+            order,
+        }
     }
 }
 
@@ -63,7 +76,8 @@ impl Client {
     /// A client of the store at `url`, or of the default store.
     #[uniffi::constructor]
     pub fn connect(url: Option<String>) -> Result<Self, Failure> {
-        Ok(Self(Bridge::connect(ClientRequest { url, language: "kotlin" })?))
+        let request = ClientRequest { url, language: "kotlin", ..ClientRequest::default() };
+        Ok(Self(Bridge::connect(request)?))
     }
 
     /// The store's URL, without secrets.

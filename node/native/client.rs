@@ -56,6 +56,7 @@ impl Asked {
             max_hold,
             owner,
             priority,
+            deadlock_priority: None,
             note,
             order,
         }
@@ -71,7 +72,7 @@ impl Client {
     /// A client of the store at `url`, or of the default store.
     #[napi]
     pub fn connect(url: Option<String>) -> Either<Client, Failure> {
-        let request = ClientRequest { url, language: "node" };
+        let request = ClientRequest { url, language: "node", ..ClientRequest::default() };
         now(Bridge::connect(request).map(Self))
     }
 

@@ -1,11 +1,12 @@
 //! The client: every call starts work and returns at once.
 
-use leasehold_bridge::{Client as Bridge, ClientRequest, Deadlocks, LockRequest, kind};
+use leasehold_bridge::{Audit, Client as Bridge, ClientRequest, Deadlocks, LockRequest, kind};
 use pyo3::IntoPyObjectExt;
 use pyo3::prelude::*;
 
 use crate::adaptive::AdaptiveTtl;
 use crate::attempt::Attempt;
+use crate::audit::Trail;
 use crate::call::Call;
 use crate::latch::Latch;
 use crate::observer::Observer;
@@ -13,7 +14,7 @@ use crate::plain::Failure;
 
 /// What is asked of a lock; checked by the attempt.
 #[pyclass(frozen, module = "leasehold._native")]
-pub(crate) struct Request(LockRequest);
+pub(crate) struct Request(pub(crate) LockRequest);
 
 #[pymethods]
 impl Request {
@@ -32,6 +33,7 @@ impl Request {
         shared: bool,
         permits: Option<(u32, u32)>,
         order: Option<String>,
+        deadlock_priority: Option<i32>,
     ) -> Self {
         let capacity = permits.map_or(0, |(_, capacity)| capacity);
         let kind = kind(shared, permits.map(|(count, _)| count), capacity);
@@ -45,6 +47,7 @@ impl Request {
             max_hold,
             owner,
             priority,
+            deadlock_priority,
             note,
             order,
         })
@@ -57,10 +60,17 @@ pub(crate) struct Client(Bridge);
 
 #[pymethods]
 impl Client {
-    /// A client of the store at `url`, or of the default store.
+    /// A client of the store at `url`, or of the default store, which follows so many owners in its search
+    /// for deadlocks, and tells of interference in a file or by a trail.
     #[staticmethod]
-    fn connect(py: Python<'_>, url: Option<String>) -> PyResult<Py<PyAny>> {
-        let request = ClientRequest { url, language: "python" };
+    fn connect(
+        py: Python<'_>,
+        url: Option<String>,
+        deadlock_depth: Option<u32>,
+        audit_file: Option<String>,
+        trail: Option<&Trail>,
+    ) -> PyResult<Py<PyAny>> {
+        let request = request(url, deadlock_depth, audit_file, trail);
         match py.detach(|| Bridge::connect(request)) {
             Ok(client) => Ok(Py::new(py, Self(client))?.into_any()),
             Err(error) => Ok(Py::new(py, Failure::from(error))?.into_any()),
@@ -172,8 +182,37 @@ impl Client {
         Call::of(py.detach(|| self.0.evict(name, fence, why)))
     }
 
+    /// Asks whoever holds a lock, or who holds it with `fence`, to give it back within `grace` seconds.
+    fn ask_back(
+        &self,
+        py: Python<'_>,
+        name: String,
+        why: String,
+        grace: f64,
+        fence: Option<u64>,
+    ) -> Call {
+        Call::of(py.detach(|| self.0.ask_back(name, why, grace, fence)))
+    }
+
+    /// Changes the number of permits of a semaphore that has `capacity`; the number of the change.
+    fn resize(&self, py: Python<'_>, name: &str, capacity: u32, permits: u32) -> Call {
+        Call::of(py.detach(|| self.0.resize(name, capacity, permits)))
+    }
+
     /// Ends the client within `grace` seconds.
     fn shutdown(&self, py: Python<'_>, grace: f64) -> Call {
         Call::of(py.detach(|| self.0.shutdown(grace)))
     }
+}
+
+/// How a client is made, or those of a manager.
+pub(crate) fn request(
+    url: Option<String>,
+    deadlock_depth: Option<u32>,
+    audit_file: Option<String>,
+    trail: Option<&Trail>,
+) -> ClientRequest {
+    let trail = || trail.map(|trail| Audit::Trail(trail.0.clone()));
+    let audit = audit_file.map(Audit::File).or_else(trail);
+    ClientRequest { url, language: "python", deadlock_depth, audit }
 }

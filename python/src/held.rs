@@ -1,12 +1,12 @@
 //! A tenure as Python holds it.
 
-use leasehold_bridge::{Held as Bridge, Outcome};
+use leasehold_bridge::{AskedBack, Held as Bridge, Outcome};
 use pyo3::IntoPyObjectExt;
 use pyo3::prelude::*;
 
 use crate::call::Call;
 use crate::mailbox::Mailbox;
-use crate::plain::Failure;
+use crate::plain::{Failure, Who, who};
 
 /// A tenure. Dropping the last handle gives the lock back in the background.
 #[pyclass(frozen, module = "leasehold._native")]
@@ -113,6 +113,18 @@ impl Held {
     /// Leaves a barrier and waits until all have, at most `wait` seconds.
     fn leave(&self, py: Python<'_>, wait: Option<f64>) -> Call {
         Call::of(py.detach(|| self.0.leave(wait)))
+    }
+
+    /// Waits until there is a request to give it back to be taken: `True` then, `False` once it is over.
+    /// Dropping the call loses nothing.
+    fn asked_back(&self, py: Python<'_>) -> Call {
+        Call::of(py.detach(|| self.0.asked_back()))
+    }
+
+    /// The request, if there is one that was not taken: who asks, why, and the seconds of grace.
+    fn take_asked(&self, py: Python<'_>) -> Option<(Who, String, f64)> {
+        let AskedBack { by, why, grace } = py.detach(|| self.0.take_asked())?;
+        Some((who(by), why, grace))
     }
 
     /// Gives the lock back, and goes on with that if nobody waits for the result.

@@ -6,6 +6,7 @@
 
 mod adaptive;
 mod attempt;
+mod audit;
 mod bell;
 mod call;
 mod client;
@@ -13,6 +14,7 @@ mod guard;
 mod held;
 mod latch;
 mod mailbox;
+mod manager;
 mod observer;
 mod plain;
 mod scope;
@@ -29,6 +31,8 @@ mod _native {
     #[pymodule_export]
     use crate::attempt::Attempt;
     #[pymodule_export]
+    use crate::audit::Trail;
+    #[pymodule_export]
     use crate::call::Call;
     #[pymodule_export]
     use crate::client::{Client, Request};
@@ -40,6 +44,8 @@ mod _native {
     use crate::latch::Latch;
     #[pymodule_export]
     use crate::mailbox::Mailbox;
+    #[pymodule_export]
+    use crate::manager::{Managed, Manager};
     #[pymodule_export]
     use crate::observer::Observer;
     #[pymodule_export]

@@ -1,6 +1,9 @@
 //! The bridge's plain data as Python objects. The Python half makes its own types of them.
 
-use leasehold_bridge::{ErrorInfo, HolderInfo, LeaderInfo, LockInfo, Release, WaiterInfo};
+use leasehold_bridge::{
+    ErrorInfo, HealthInfo, HolderInfo, LeaderInfo, LockInfo, PlacedInfo, Release, Returned,
+    WaiterInfo,
+};
 use pyo3::IntoPyObjectExt;
 use pyo3::prelude::*;
 
@@ -77,7 +80,41 @@ impl Plain for Vec<LockInfo> {
     }
 }
 
-type Who = (String, u32, String, f64, String);
+impl Plain for Option<HolderInfo> {
+    fn plain(self, py: Python<'_>) -> PyResult<Py<PyAny>> {
+        match self {
+            None => false.into_py_any(py),
+            Some(holder) => holder_of(holder).into_py_any(py),
+        }
+    }
+}
+
+impl Plain for Returned {
+    fn plain(self, py: Python<'_>) -> PyResult<Py<PyAny>> {
+        let Self { state, fence, holder, others } = self;
+        (state, fence, holder.map(who), others).into_py_any(py)
+    }
+}
+
+impl Plain for Vec<PlacedInfo> {
+    fn plain(self, py: Python<'_>) -> PyResult<Py<PyAny>> {
+        let all: Vec<_> = self.into_iter().map(|it| (it.store, lock(it.lock))).collect();
+        all.into_py_any(py)
+    }
+}
+
+impl Plain for Vec<HealthInfo> {
+    fn plain(self, py: Python<'_>) -> PyResult<Py<PyAny>> {
+        let all = self.into_iter().map(|it| {
+            let HealthInfo { store, url, round_trip, error, held, waiting } = it;
+            let failure = error.map(|error| Py::new(py, Failure::from(error))).transpose()?;
+            Ok((store, url, round_trip, failure, held, waiting))
+        });
+        all.collect::<PyResult<Vec<_>>>()?.into_py_any(py)
+    }
+}
+
+pub(crate) type Who = (String, u32, String, f64, String);
 type Holder = (u64, f64, f64, Who);
 type Lock = (String, Option<Holder>, Vec<Who>, u64);
 
@@ -98,6 +135,6 @@ pub(crate) fn leader(py: Python<'_>, info: Option<LeaderInfo>) -> PyResult<Py<Py
     }
 }
 
-fn who(info: WaiterInfo) -> Who {
+pub(crate) fn who(info: WaiterInfo) -> Who {
     (info.host, info.pid, info.language, info.since, info.note)
 }

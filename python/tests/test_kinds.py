@@ -203,3 +203,34 @@ def test_a_deadlock_names_its_cycle(client: leasehold.Client) -> None:
     thread.join(PATIENCE)
     assert granted.is_set()
     first.release()
+
+
+def test_the_number_of_permits_is_changed(client: leasehold.Client) -> None:
+    slots = client.semaphore("slots", 2)
+    both = slots.permits(2).acquire()
+    waited: list[leasehold.Lease] = []
+    waiter = threading.Thread(target=lambda: waited.append(slots.acquire()))
+    waiter.start()
+    queued(client, "slots")
+    first = slots.resize(3)
+    waiter.join(PATIENCE)
+    assert waited[0].is_held()
+    # Who says the former number means the present one; it is no longer the present one.
+    assert slots.try_permits().acquire() is None
+    assert client.semaphore("slots", 3).try_permits().acquire() is None
+    with pytest.raises(leasehold.InvalidInput, match="3"):
+        slots.resize(5)
+    with pytest.raises(leasehold.InvalidInput, match="3"):
+        client.semaphore("slots", 4).acquire()
+    with pytest.raises(leasehold.InvalidInput):
+        client.semaphore("slots", 3).resize(0)
+
+    async def more() -> None:
+        assert await client.semaphore("slots", 3).resize_async(4) > first
+        async with slots as lease:
+            assert lease.is_held()
+
+    asyncio.run(more())
+    both.release()
+    waited[0].release()
+    nothing_left(client, "slots")

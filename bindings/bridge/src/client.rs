@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use leasehold::options::seconds;
 use leasehold::store::{Evict, Evicted, Kind};
-use leasehold::{ClientOptions, Deadlocks, Lock, LockAll, Name};
+use leasehold::{Deadlocks, Lock, LockAll, Name};
 
 use crate::{
     AdaptiveTtl, Attempt, ClientRequest, ErrorInfo, Latch, LeaderInfo, LockInfo, LockRequest,
@@ -21,13 +21,11 @@ impl Client {
     /// # Errors
     /// `INVALID_INPUT` or `UNSUPPORTED` for the URL.
     pub fn connect(request: ClientRequest) -> Result<Self, ErrorInfo> {
-        let url = match request.url {
-            Some(url) => url,
+        let url = match &request.url {
+            Some(url) => url.clone(),
             None => leasehold::default_url()?,
         };
-        let options =
-            ClientOptions { language: Some(request.language), ..ClientOptions::default() };
-        Ok(Self(leasehold::Client::with(&url, options)?))
+        Ok(Self(leasehold::Client::with(&url, request.options()?)?))
     }
 
     /// The store's URL, without secrets.
@@ -90,6 +88,13 @@ impl Client {
         Observer::of(self.0.election(name).observe())
     }
 
+    /// Changes the number of permits of a semaphore that has `capacity` of them; the number of the change.
+    #[must_use]
+    pub fn resize(&self, name: &str, capacity: u32, permits: u32) -> Pending<u64> {
+        let semaphore = self.0.semaphore(name, capacity);
+        Pending::start(async move { Ok(semaphore.resize(permits).await?) })
+    }
+
     /// Who leads an election now, if anyone does.
     #[must_use]
     pub fn leader(&self, name: &str) -> Pending<Option<LeaderInfo>> {
@@ -119,6 +124,10 @@ impl Client {
             let wait = request.wait.map(|wait| seconds("wait", wait)).transpose()?;
             Ok((barrier.ttl(options.ttl).note(options.note), wait))
         }))
+    }
+
+    pub(crate) fn core(&self) -> &leasehold::Client {
+        &self.0
     }
 
     fn locks(&self, requests: &[LockRequest]) -> leasehold::Result<LockAll> {

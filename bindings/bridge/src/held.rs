@@ -8,6 +8,7 @@ use leasehold::store::Kind;
 use leasehold::{Inside, Leadership, Lease, Leases, LostReason};
 
 use crate::adaptive::Hold;
+use crate::ask_back::Ear;
 use crate::{ErrorInfo, Pending};
 
 /// What a release found, as plain data.
@@ -40,6 +41,7 @@ pub struct Held {
     one: Option<usize>,
     /// Who is to be told how long it was held.
     hold: Option<Arc<Hold>>,
+    ear: Ear,
 }
 
 enum Tenure {
@@ -76,7 +78,7 @@ impl Held {
     }
 
     fn of_tenure(tenure: Tenure) -> Self {
-        Self { tenure: Arc::new(tenure), one: None, hold: None }
+        Self { tenure: Arc::new(tenure), one: None, hold: None, ear: Ear::new() }
     }
 
     /// A handle for each of the locks, in the order in which they were asked for. They stay together:
@@ -86,7 +88,7 @@ impl Held {
         match self.of() {
             Of::One(_) => vec![self.clone()],
             Of::All(leases) => {
-                let one = |one| Self { one: Some(one), ..self.clone() };
+                let one = |one| Self { one: Some(one), ear: Ear::new(), ..self.clone() };
                 (0..leases.len()).map(one).collect()
             }
         }
@@ -101,6 +103,10 @@ impl Held {
             Tenure::Lead(lead) => Of::One(lead.lease()),
             Tenure::Inside(inside) => Of::One(inside.lease()),
         }
+    }
+
+    pub(crate) fn ear(&self) -> &Ear {
+        &self.ear
     }
 
     fn lease(&self) -> Option<&Lease> {
@@ -234,7 +240,7 @@ impl Held {
         Pending::start(async move { Ok(held.sole()?.upgrade().await?) })
     }
 
-    fn sole(&self) -> leasehold::Result<&Lease> {
+    pub(crate) fn sole(&self) -> leasehold::Result<&Lease> {
         let several = || leasehold::Error::invalid("these are several leases: take one of them");
         self.lease().ok_or_else(several)
     }

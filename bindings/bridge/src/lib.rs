@@ -8,19 +8,24 @@
 
 mod adaptive;
 mod allocator;
+mod ask_back;
 mod attempt;
+mod audit;
 mod client;
 mod error;
 pub mod guard;
 mod held;
 mod latch;
+mod manager;
 mod observer;
 mod pending;
 mod request;
 mod stop;
 
 pub use adaptive::{AdaptiveTtl, Choice};
+pub use ask_back::{AskedBack, Returned};
 pub use attempt::{Attempt, Outcome};
+pub use audit::{Audit, AuditEntry, Trail};
 pub use client::{Client, release_all};
 pub use error::{ErrorInfo, error_codes, lost_reasons};
 pub use held::{Held, Release};
@@ -28,6 +33,7 @@ pub use latch::Latch;
 pub use leasehold::Deadlocks;
 pub use leasehold::runtime::EventLoop;
 pub use leasehold::store::Kind;
+pub use manager::{HealthInfo, Managed, Manager, PlacedInfo, Source, UsageInfo};
 pub use observer::{LeaderInfo, Observer};
 pub use pending::Pending;
 pub use request::{ClientRequest, HolderInfo, LockInfo, LockRequest, WaiterInfo, kind};

@@ -2,7 +2,9 @@
 
 use leasehold::options::seconds;
 use leasehold::store::{HolderView, Kind, LockView, WaiterView};
-use leasehold::{LockOptions, Order, Owner, Patience, Result};
+use leasehold::{ClientOptions, LockOptions, Order, Owner, Patience, Result};
+
+use crate::Audit;
 
 /// How a client is made.
 #[derive(Clone, Debug, Default)]
@@ -11,9 +13,13 @@ pub struct ClientRequest {
     pub url: Option<String>,
     /// The caller's language, for people who look at a lock.
     pub language: &'static str,
+    /// How many owners the search for deadlocks follows; none: 64.
+    pub deadlock_depth: Option<u32>,
+    /// Who is told of each eviction and each request to give a lock back.
+    pub audit: Option<Audit>,
 }
 
-/// What is asked of a lock. None means the default; seconds are checked when the attempt is made.
+/// What is asked of a lock. None, false, 0 and no text mean the default; seconds are checked when the attempt is made.
 #[derive(Clone, Debug, Default)]
 pub struct LockRequest {
     /// The lock's name.
@@ -34,6 +40,8 @@ pub struct LockRequest {
     pub owner: Option<u128>,
     /// Larger goes first.
     pub priority: i32,
+    /// Whose wait ends in a deadlock: the smallest; none: as the priority.
+    pub deadlock_priority: Option<i32>,
     /// Free text for people.
     pub note: String,
     /// In what order those who wait get the lock: `fifo` or `throughput`.
@@ -51,6 +59,18 @@ pub fn kind(shared: bool, permits: Option<u32>, capacity: u32) -> Kind {
     }
 }
 
+impl ClientRequest {
+    /// What it asks for beside the URL.
+    pub(crate) fn options(self) -> Result<ClientOptions> {
+        Ok(ClientOptions {
+            language: Some(self.language),
+            deadlock_depth: self.deadlock_depth,
+            audit: self.audit.map(Audit::sink).transpose()?,
+            ..ClientOptions::default()
+        })
+    }
+}
+
 impl LockRequest {
     pub(crate) fn options(&self, defaults: &LockOptions) -> Result<LockOptions> {
         let mut options = defaults.clone();
@@ -63,14 +83,19 @@ impl LockRequest {
         if self.try_only {
             options.wait = Patience::None;
         }
-        options.renew = !self.fixed_term;
+        options.renew &= !self.fixed_term;
         options.max_hold = match self.max_hold {
             Some(limit) => Some(seconds("max_hold", limit)?),
             None => options.max_hold,
         };
         options.owner = self.owner.map(Owner::from_number).or(options.owner);
-        options.priority = self.priority;
-        options.note.clone_from(&self.note);
+        if self.priority != 0 {
+            options.priority = self.priority;
+        }
+        options.deadlock_priority = self.deadlock_priority.or(options.deadlock_priority);
+        if !self.note.is_empty() {
+            options.note.clone_from(&self.note);
+        }
         if let Some(order) = &self.order {
             options.order = Order::named(order)?;
         }

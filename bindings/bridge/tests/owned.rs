@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use leasehold_bridge::{
-    AdaptiveTtl, Attempt, Client, ClientRequest, ErrorInfo, LockRequest, Observer, Outcome, Pending,
+    AdaptiveTtl, Attempt, Audit, Client, ClientRequest, ErrorInfo, LockRequest, Observer, Outcome,
+    Pending, Trail,
 };
 
 /// Beyond it something hangs. Never a measure.
@@ -12,7 +13,11 @@ const PATIENCE: Duration = Duration::from_secs(60);
 const TTL: f64 = 3600.0;
 
 fn client() -> Client {
-    let request = ClientRequest { url: Some("memory://".to_owned()), language: "test" };
+    let request = ClientRequest {
+        url: Some("memory://".to_owned()),
+        language: "test",
+        ..ClientRequest::default()
+    };
     Client::connect(request).expect("a client")
 }
 
@@ -232,4 +237,66 @@ fn a_history_is_of_what_was_waited_for_and_worked_under() {
     assert!(matches!(outcome, Outcome::TimedOut(_)), "{outcome:?}");
     assert!(reports.choose().load > 0.0);
     assert_eq!(reports.held(-1.0).expect_err("no span").code, "INVALID_INPUT");
+}
+
+#[test]
+fn what_a_lease_was_asked_lies_until_it_is_taken() {
+    let client = client();
+    let attempt = client.attempt(&request("a"));
+    obtained(&attempt);
+    let held = attempt.held().expect("a lease");
+    let ask = |why: &str| client.ask_back("a".to_owned(), why.to_owned(), TTL, None);
+    let asking = ask("one");
+    // Waits that are dropped, cancelled or come to something that nobody looks at.
+    drop(held.asked_back());
+    held.asked_back().cancel();
+    assert_eq!(finish(&held.asked_back()), Ok(true));
+    assert_eq!(finish(&held.asked_back()), Ok(true));
+    // Two that wait for the next one at once come to the same one.
+    assert_eq!(held.take_asked().expect("a request").why, "one");
+    assert_eq!(held.take_asked(), None);
+    asking.cancel();
+    assert_eq!(finish(&asking).expect_err("given up").code, "CANCELLED");
+    let waits = [held.asked_back(), held.asked_back()];
+    waits.iter().for_each(|wait| wait.on_done(|| ()));
+    let asking = ask("other");
+    asking.on_done(|| ());
+    for wait in &waits {
+        assert_eq!(finish(wait), Ok(true));
+    }
+    assert_eq!(held.take_asked().expect("a request").why, "other");
+    assert_eq!(held.take_asked(), None);
+    let last = held.asked_back();
+    last.on_done(|| ());
+    finish(&held.release()).expect("a release");
+    assert_eq!(finish(&last), Ok(false));
+    assert_eq!(finish(&asking).expect("an answer").state, "given_back");
+}
+
+#[test]
+fn nothing_is_done_that_a_full_trail_does_not_take() {
+    let trail = Trail::default();
+    let client = Client::connect(ClientRequest {
+        url: Some("memory://".to_owned()),
+        language: "test",
+        audit: Some(Audit::Trail(trail.clone())),
+        ..ClientRequest::default()
+    });
+    let client = client.expect("a client");
+    let evict = || client.evict("a".to_owned(), None, "a test".to_owned());
+    let waiting = trail.arrived();
+    waiting.on_done(|| ());
+    // Each tells twice.
+    for _ in 0..5000 {
+        assert_eq!(finish(&evict()), Ok(None));
+    }
+    finish(&waiting).expect("something to take");
+    let attempt = client.attempt(&request("a"));
+    obtained(&attempt);
+    assert_eq!(finish(&evict()).expect_err("refused").code, "STORE_FAILED");
+    assert!(attempt.held().expect("a lease").is_held());
+    let first = trail.take().expect("an event");
+    assert_eq!((first.action, first.outcome, &*first.lock), ("evict", "begun", "a"));
+    assert_eq!(trail.take().expect("an event").outcome, "not_held");
+    assert_eq!(finish(&evict()).map(|fence| fence.is_some()), Ok(true));
 }

@@ -167,7 +167,8 @@ fn play(place: Place, scenario: &Scenario) {
 }
 
 fn connect(url: &str) -> Result<Client, ErrorInfo> {
-    Client::connect(ClientRequest { url: Some(url.to_owned()), language: "test" })
+    let url = Some(url.to_owned());
+    Client::connect(ClientRequest { url, language: "test", ..ClientRequest::default() })
 }
 
 /// What `pending` comes to.
@@ -410,6 +411,7 @@ fn request(step: &Step, lock: &str) -> LockRequest {
         max_hold: step.max_hold.map(seconds),
         owner: step.owner,
         priority: step.priority,
+        deadlock_priority: None,
         note: step.note.clone().unwrap_or_default(),
         order: None,
     }

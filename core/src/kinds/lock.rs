@@ -121,6 +121,12 @@ impl Lock {
         self
     }
 
+    /// The options as said so far.
+    #[must_use]
+    pub fn described(&self) -> &LockOptions {
+        &self.options
+    }
+
     /// Takes the lock. Dropping the future gives back whatever it obtained.
     ///
     /// # Errors

@@ -29,6 +29,12 @@ impl Semaphore {
         Self { lock, capacity }
     }
 
+    /// How many permits there are, as this description says.
+    #[must_use]
+    pub fn capacity(&self) -> u32 {
+        self.capacity
+    }
+
     /// `count` permits, which are granted and given back together. Granted by arrival: while a
     /// request doesn't fit, none behind it is granted. Acquiring fails for none and for more than
     /// there are.

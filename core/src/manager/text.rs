@@ -1,4 +1,4 @@
-//! A configuration as TOML text.
+//! A configuration as TOML text, or as JSON.
 //!
 //! The trap is the error. That of the parser shows the line in which it is, or the text that stood where
 //! something else should: and either may be a URL with its password. So it says line and column and what
@@ -18,6 +18,21 @@ impl Config {
         ::toml::from_str(text).map_err(|error| {
             let place = error.span().map_or(String::new(), |span| place(text, span.start));
             Error::invalid(format!("the configuration{place}: {}", without_text(error.message())))
+        })
+    }
+
+    /// Reads `text`, which says the same as JSON: the form in which a program of another language has its
+    /// configuration.
+    ///
+    /// # Errors
+    /// As [`from_toml`](Self::from_toml).
+    pub fn from_json(text: &str) -> Result<Self> {
+        serde_json::from_str(text).map_err(|error| {
+            let place = format!(", line {}, column {}", error.line(), error.column());
+            let message = error.to_string();
+            // It ends with the place in words of its own.
+            let message = message.rsplit_once(" at line ").map_or(&*message, |(before, _)| before);
+            Error::invalid(format!("the configuration{place}: {}", without_text(message)))
         })
     }
 

@@ -9,6 +9,7 @@ use leasehold_testkit::{folder, property};
 
 pub(super) const PLAIN: &[super::Plain] = super::plain![
     everything_can_be_said_in_toml,
+    the_same_can_be_said_in_json,
     what_is_wrong_is_named_with_its_place,
     what_is_wrong_in_code_is_named_too,
     no_secret_is_shown,
@@ -172,6 +173,42 @@ fn what_is_wrong_is_named_with_its_place() {
         for word in *words {
             assert!(error.message().contains(word), "{text}\n{error}\nshould name {word}");
         }
+    }
+}
+
+fn the_same_can_be_said_in_json() {
+    let toml = r#"
+        stores.main.url = "redis://localhost"
+        defaults = { ttl = 2.5, wait = "forever", order = "throughput" }
+        prefix."slots:" = { kind = "semaphore", capacity = 10, wait = 0, renew = false }
+        name."a\"b" = { ttl = "1h 5m" }
+        permissions.evict = true
+    "#;
+    let json = r#"{
+        "stores": {"main": {"url": "redis://localhost"}},
+        "defaults": {"ttl": 2.5, "wait": "forever", "order": "throughput"},
+        "prefix": {"slots:": {"kind": "semaphore", "capacity": 10, "wait": 0, "renew": false}},
+        "name": {"a\"b": {"ttl": "1h 5m"}},
+        "permissions": {"evict": true}
+    }"#;
+    let read = Config::from_json(json).expect("it is right");
+    assert_eq!(read, Config::from_toml(toml).expect("it is right"));
+    for (text, message) in [
+        ("{\n  \"stroes\": {}}", "the configuration, line 2, column 10: unknown field `stroes`"),
+        ("", "the configuration, line 1, column 0: EOF while parsing a value"),
+        (
+            r#"{"stores": "redis://user:canary@host"}"#,
+            "the configuration, line 1, column 37: invalid type: text, expected a map",
+        ),
+        (
+            r#"{"defaults": {"ttl": "redis://user:canary@host"}}"#,
+            "the configuration, line 1, column 48: ",
+        ),
+    ] {
+        let error = Config::from_json(text).expect_err(text);
+        assert_eq!(error.kind(), ErrorKind::InvalidInput);
+        assert!(error.message().starts_with(message), "{error}");
+        assert!(!format!("{error:?}").contains("canary"), "{error:?}");
     }
 }
 

@@ -12,6 +12,8 @@ Durations are seconds (int or float) or a ``datetime.timedelta``.
 
 from leasehold import guard
 from leasehold.adaptive import AdaptedLock, AdaptiveTtl, Choice
+from leasehold.asked import Requests
+from leasehold.audit import AuditSink
 from leasehold.barrier import Barrier, Inside
 from leasehold.client import Client, connect
 from leasehold.election import Campaign, Election, Leadership, Observer, TryCampaign
@@ -34,8 +36,11 @@ from leasehold.kinds import RwLock, Semaphore
 from leasehold.latch import Latch
 from leasehold.lease import Lease, Loss
 from leasehold.lock import Lock, TryLock
+from leasehold.manager import Manager
 from leasehold.multi import Each, Leases, LockAll, TryEach, TryLockAll
 from leasehold.plain import (
+    AskedBack,
+    AuditEvent,
     Deadlocks,
     HolderInfo,
     Kind,
@@ -44,12 +49,18 @@ from leasehold.plain import (
     LostReason,
     Owner,
     Release,
+    Returned,
+    ReturnState,
     WaiterInfo,
 )
+from leasehold.state import Health, Placed, Usage
 
 __all__ = [
     "AdaptedLock",
     "AdaptiveTtl",
+    "AskedBack",
+    "AuditEvent",
+    "AuditSink",
     "Barrier",
     "Campaign",
     "Cancelled",
@@ -60,6 +71,7 @@ __all__ = [
     "Each",
     "Election",
     "Forked",
+    "Health",
     "HolderInfo",
     "Inside",
     "InternalError",
@@ -78,10 +90,15 @@ __all__ = [
     "LockTimeout",
     "Loss",
     "LostReason",
+    "Manager",
     "Observer",
     "Owner",
+    "Placed",
     "QueueFull",
     "Release",
+    "Requests",
+    "ReturnState",
+    "Returned",
     "RwLock",
     "Semaphore",
     "ShutDown",
@@ -92,6 +109,7 @@ __all__ = [
     "TryLock",
     "TryLockAll",
     "Unsupported",
+    "Usage",
     "WaiterInfo",
     "connect",
     "guard",

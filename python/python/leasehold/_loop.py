@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from leasehold import _calls, _process
 from leasehold._native import Held, Mailbox
-from leasehold._notice import Notice, Postbox
+from leasehold._notice import Notice, Postbox, Ringing
 from leasehold.errors import LockError
 
 if TYPE_CHECKING:
@@ -76,12 +76,12 @@ class Courier(Postbox):
             # After the tasks that were woken just now: what they ask for is sent together.
             asyncio.get_running_loop().call_soon(mailbox.flush)
 
-    def _ring(self, notice: Notice) -> None:
+    def _ring(self, notice: Ringing) -> None:
         try:
             notice.ring()
         except Exception as error:
             asyncio.get_running_loop().call_exception_handler(
-                {"message": "a callback of Lease.on_lost failed", "exception": error}
+                {"message": "a callback of a lease failed", "exception": error}
             )
 
 

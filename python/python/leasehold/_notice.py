@@ -17,9 +17,22 @@ import sys
 import threading
 import weakref
 from collections.abc import Callable
+from typing import Protocol
 
 from leasehold import _process
 from leasehold._native import Held, Mailbox
+
+
+class Ringing(Protocol):
+    """Something that news is brought to."""
+
+    def ring(self) -> None: ...
+
+
+class Work(Protocol):
+    """A call under way."""
+
+    def notify(self, mailbox: Mailbox, key: int) -> None: ...
 
 
 class Notice:
@@ -46,7 +59,7 @@ class Postbox:
     def __init__(self, event_loop: bool = False) -> None:
         self.mailbox = Mailbox(event_loop)
         self._keys = itertools.count()
-        self._notices: weakref.WeakValueDictionary[int, Notice] = weakref.WeakValueDictionary()
+        self._notices: weakref.WeakValueDictionary[int, Ringing] = weakref.WeakValueDictionary()
 
     def post(self, held: Held, notice: Notice) -> None:
         """Has ``notice`` rung when ``held`` is lost."""
@@ -54,8 +67,14 @@ class Postbox:
         self._notices[key] = notice
         held.on_lost(self.mailbox, key)
 
-    def take(self, key: int) -> Notice | None:
-        """The notice of ``key``, unless its lease is forgotten."""
+    def expect(self, work: Work, listener: Ringing) -> None:
+        """Has ``listener`` rung when ``work`` is done."""
+        key = next(self._keys)
+        self._notices[key] = listener
+        work.notify(self.mailbox, key)
+
+    def take(self, key: int) -> Ringing | None:
+        """Who waits for ``key``, unless it is forgotten."""
         return self._notices.pop(key, None)
 
 

@@ -10,6 +10,7 @@ from typing import Any, Literal, ParamSpec, TypeAlias, TypeVar
 from leasehold import _calls, _decorator, _native
 from leasehold._ask import DEFAULT_TTL, asking, request
 from leasehold._convert import maybe_seconds, seconds, text, whole
+from leasehold.audit import AuditSink, sink
 from leasehold.barrier import Barrier
 from leasehold.election import Election
 from leasehold.errors import InvalidInput, from_failure
@@ -17,7 +18,16 @@ from leasehold.kinds import RwLock, Semaphore
 from leasehold.latch import Latch
 from leasehold.lock import Lock, TryLock
 from leasehold.multi import LockAll, TryEach, TryLockAll
-from leasehold.plain import Deadlocks, Duration, HolderInfo, LockInfo, Owner, WaiterInfo
+from leasehold.plain import (
+    Deadlocks,
+    Duration,
+    HolderInfo,
+    LockInfo,
+    Owner,
+    Returned,
+    ReturnState,
+    WaiterInfo,
+)
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
@@ -30,7 +40,12 @@ _Plain: TypeAlias = tuple[
 ]  # as the native half has it
 
 
-def connect(url: str | None = None) -> Client:
+def connect(
+    url: str | None = None,
+    *,
+    deadlock_depth: int | None = None,
+    audit: AuditSink | None = None,
+) -> Client:
     """A client of the store at ``url``: ``memory://`` (private to the client), ``memory://name``
     (shared in the process), ``sqlite:///path``, ``redis://[user:password@]host[:port][/database]``
     (``rediss`` for TLS).
@@ -39,10 +54,18 @@ def connect(url: str | None = None) -> Client:
     ``~/.local/state/leasehold/locks.db`` of the effective user: the locks of this user on this
     host.
 
+    - ``deadlock_depth``: how many owners the search for deadlocks follows from one that waits to
+      the next, 1 to 10,000 (64). A longer circle is not found by this client's waits. Clients that
+      wait for each other should have the same.
+    - ``audit``: who is told of each eviction and each request to give a lock back, first that it is
+      about to be done and then what came of it. A path: a line of JSON each is appended to that
+      file, and what can't be written is not done. Or a function, which is called with each
+      ``AuditEvent`` in a thread of ours, soon.
+
     Nothing is opened before the first request; ``ping()`` proves the store. Raises ``InvalidInput``
     for what is no URL of a store and ``Unsupported`` for a store that this version lacks.
     """
-    client = Client(url)
+    client = Client(url, deadlock_depth=deadlock_depth, audit=audit)
     if url is None and not os.environ.get("LEASEHOLD_URL"):
         _say_scope(client.url)
     return client
@@ -64,12 +87,20 @@ class Client:
     """Access to one store; see ``connect``. Cheap, and safe to share between threads and tasks.
     After a fork the child's first use opens a connection of its own."""
 
-    __slots__ = ("_native",)
+    __slots__ = ("_auditor", "_native")
 
-    def __init__(self, url: str | None = None) -> None:
+    def __init__(
+        self,
+        url: str | None = None,
+        *,
+        deadlock_depth: int | None = None,
+        audit: AuditSink | None = None,
+    ) -> None:
         if url is not None:
             text("the store URL", url)
-        client = _native.Client.connect(url)
+        file, self._auditor = sink(audit)
+        trail = None if self._auditor is None else self._auditor.trail
+        client = _native.Client.connect(url, depth(deadlock_depth), file, trail)
         if isinstance(client, _native.Failure):
             raise from_failure(client)
         self._native = client
@@ -91,6 +122,7 @@ class Client:
         priority: int = 0,
         note: str = "",
         order: Literal["fifo", "throughput"] = "fifo",
+        deadlock_priority: int | None = None,
     ) -> Lock:
         """Describes a lock; nothing is asked of the store until it is taken.
 
@@ -102,6 +134,8 @@ class Client:
         - ``max_hold``: the longest tenure, however often renewed; ``lease.touch()`` counts anew.
         - ``owner``: an identity for re-entry and deadlock detection, from ``client.owner()``.
         - ``priority``: larger goes first in the queue.
+        - ``deadlock_priority``: of the waits in a deadlock that with the smallest ends; ``None``:
+          as the ``priority``.
         - ``note``: free text for people who look at the lock, at most 256 bytes.
         - ``order``: ``"throughput"`` for a lock that many tasks or threads of this process contend
           for: it goes from one to the next with no step of the store in between, to at most 64 of
@@ -110,7 +144,17 @@ class Client:
         """
         wait_s = maybe_seconds("wait", wait)
         asked = request(
-            name, ttl, wait_s, False, renew, max_hold, owner, priority, note, order=order
+            name,
+            ttl,
+            wait_s,
+            False,
+            renew,
+            max_hold,
+            owner,
+            priority,
+            note,
+            order=order,
+            deadlock_priority=deadlock_priority,
         )
         return Lock(self._native, asked, name)
 
@@ -140,10 +184,11 @@ class Client:
         owner: Owner | None = None,
         priority: int = 0,
         note: str = "",
+        deadlock_priority: int | None = None,
     ) -> RwLock:
         """Describes a lock that many may hold to read, or one to write:
         ``with client.rwlock("prices").read() as lease``. The options are those of ``lock``."""
-        ask = asking(name, ttl, wait, renew, max_hold, owner, priority, note)
+        ask = asking(name, ttl, wait, renew, max_hold, owner, priority, note, deadlock_priority)
         return RwLock(self._native, ask, text("the lock name", name))
 
     def semaphore(
@@ -158,11 +203,12 @@ class Client:
         owner: Owner | None = None,
         priority: int = 0,
         note: str = "",
+        deadlock_priority: int | None = None,
     ) -> Semaphore:
         """Describes ``capacity`` permits: ``with client.semaphore("slots", 10)`` takes one of them,
         ``with client.semaphore("slots", 10).permits(3)`` three. The options are those of ``lock``.
         """
-        ask = asking(name, ttl, wait, renew, max_hold, owner, priority, note)
+        ask = asking(name, ttl, wait, renew, max_hold, owner, priority, note, deadlock_priority)
         return Semaphore(self._native, ask, name, capacity)
 
     def lock_all(self, locks: Iterable[str | Lock], *, wait: Duration | None = None) -> LockAll:
@@ -222,6 +268,7 @@ class Client:
         priority: int = 0,
         note: str = "",
         order: Literal["fifo", "throughput"] = "fifo",
+        deadlock_priority: int | None = None,
     ) -> Callable[[Callable[_P, _T]], Callable[_P, _T]]:
         """A decorator for ``def`` and ``async def``: each call runs under the lock. ``name`` may
         be a function of the call's arguments. The options are those of ``lock``."""
@@ -237,6 +284,7 @@ class Client:
                 priority=priority,
                 note=note,
                 order=order,
+                deadlock_priority=deadlock_priority,
             )
 
         if not callable(name):
@@ -265,12 +313,12 @@ class Client:
 
     def inspect(self, name: str) -> LockInfo:
         """One lock, as people see it: who holds it and who waits, now."""
-        return _lock_info(_calls.finish(self._native.inspect(text("the lock name", name)), name))
+        return lock_info(_calls.finish(self._native.inspect(text("the lock name", name)), name))
 
     async def inspect_async(self, name: str) -> LockInfo:
         """``inspect`` without blocking the event loop."""
         call = self._native.inspect(text("the lock name", name))
-        return _lock_info(await _calls.finish_async(call, name))
+        return lock_info(await _calls.finish_async(call, name))
 
     def is_locked(self, name: str) -> bool:
         """Whether anybody holds the lock, now. Take the lock rather than act on this."""
@@ -283,13 +331,31 @@ class Client:
     def evict(self, name: str, *, why: str, fence: int | None = None) -> int | None:
         """Ends the tenures of a lock from outside, or only that which has this ``fence``. Yields
         the fence of the first that was ended, or ``None`` where nobody held it so. A holder is told
-        (``revoked``) at its next renewal; until then only the fence keeps it from harm. ``why`` is
-        for the log."""
+        (``revoked``) at its next renewal; until then only the fence keeps it from harm;
+        ``ask_back`` asks it first. ``why`` is for the log and the audit."""
         return _calls.finish(self._evict(name, why, fence), name) or None
 
     async def evict_async(self, name: str, *, why: str, fence: int | None = None) -> int | None:
         """``evict`` without blocking the event loop."""
         return await _calls.finish_async(self._evict(name, why, fence), name) or None
+
+    def ask_back(
+        self, name: str, *, why: str, grace: Duration, fence: int | None = None
+    ) -> Returned:
+        """Asks whoever holds a lock, or only who holds it with this ``fence``, to give it back, and
+        waits at most ``grace`` until it is given back. The holder is told ``why`` where it listens
+        (``lease.asked_back()``, ``lease.on_asked_back``) and may hold on; then ``evict`` is what is
+        left. Of many holders the first 100 are asked.
+
+        Whoever wants the lock should wait for it meanwhile: the release hands it over. Interrupted,
+        the request stands until its grace is over."""
+        return returned(_calls.wait(self._ask_back(name, why, grace, fence), name))
+
+    async def ask_back_async(
+        self, name: str, *, why: str, grace: Duration, fence: int | None = None
+    ) -> Returned:
+        """``ask_back`` without blocking the event loop."""
+        return returned(await _calls.wait_async(self._ask_back(name, why, grace, fence), name))
 
     def list(
         self, prefix: str = "", *, after: str | None = None, limit: int = 100
@@ -297,14 +363,14 @@ class Client:
         """Locks that are held or waited for and whose names start with ``prefix``, in order of
         name: at most ``limit``, only those after ``after`` (the last of the previous page)."""
         found = _calls.finish(self._list(prefix, after, limit))
-        return [_lock_info(plain) for plain in found]
+        return [lock_info(plain) for plain in found]
 
     async def list_async(
         self, prefix: str = "", *, after: str | None = None, limit: int = 100
     ) -> _List[LockInfo]:
         """``list`` without blocking the event loop."""
         found = await _calls.finish_async(self._list(prefix, after, limit))
-        return [_lock_info(plain) for plain in found]
+        return [lock_info(plain) for plain in found]
 
     def deadlocks(self) -> Deadlocks:
         """What the searches for deadlocks came to so far, of the waits of this client in this
@@ -335,9 +401,20 @@ class Client:
         return asked
 
     def _evict(self, name: str, why: str, fence: int | None) -> _native.Call[int]:
-        if fence is not None:
-            whole("fence", fence, 0, (1 << 53) - 1)
-        return self._native.evict(text("the lock name", name), fence, text("why", why))
+        self._audited()
+        asked = text("the lock name", name)
+        return self._native.evict(asked, fence_or_none(fence), text("why", why))
+
+    def _ask_back(
+        self, name: str, why: str, grace: Duration, fence: int | None
+    ) -> _native.Call[_native._Returned]:
+        self._audited()
+        asked, grace_s = text("the lock name", name), seconds("grace", grace)
+        return self._native.ask_back(asked, text("why", why), grace_s, fence_or_none(fence))
+
+    def _audited(self) -> None:
+        if self._auditor is not None:
+            self._auditor.listen()
 
     def _list(self, prefix: str, after: str | None, limit: int) -> _native.Call[_List[_Plain]]:
         text("prefix", prefix)
@@ -349,7 +426,25 @@ class Client:
         return f"<Client of {self.url}>"
 
 
-def _lock_info(plain: _Plain) -> LockInfo:
+def depth(value: int | None) -> int | None:
+    """How many owners a search follows, if that is said."""
+    return None if value is None else whole("deadlock_depth", value, 0, (1 << 32) - 1)
+
+
+def fence_or_none(value: int | None) -> int | None:
+    """A fence, if one is said."""
+    return None if value is None else whole("fence", value, 0, (1 << 53) - 1)
+
+
+def returned(plain: _native._Returned) -> Returned:
+    """What a request to give a lock back came to."""
+    state, fence, holder, others = plain
+    who = None if holder is None else WaiterInfo(*holder)
+    return Returned(ReturnState(state), fence, who, tuple(others))
+
+
+def lock_info(plain: _Plain) -> LockInfo:
+    """One lock, as people see it."""
     name, holder, queue, waiting = plain
     return LockInfo(
         name=name,

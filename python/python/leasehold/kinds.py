@@ -7,8 +7,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeAlias
 
+from leasehold import _calls
 from leasehold._convert import whole
-from leasehold._native import Client, Request
+from leasehold._native import Call, Client, Request
 from leasehold.lock import Lock, TryLock
 
 #: A request with the options of the kind: whether it only tries, whether it shares, the permits.
@@ -62,6 +63,7 @@ class Semaphore(Lock):
 
     How many there are is part of each request. While anyone holds permits or waits for them, a
     request with another number raises ``InvalidInput``; once all are free nothing is remembered.
+    ``resize`` changes the number, also while it is in use.
     """
 
     __slots__ = ("_ask", "_capacity")
@@ -85,6 +87,28 @@ class Semaphore(Lock):
     def try_permits(self, count: int = 1) -> TryLock:
         """``permits``, taken only if they are free: taking it yields ``None`` otherwise."""
         return TryLock(self._client, self._ask(True, False, self._of(count)), self._name)
+
+    def resize(self, permits: int) -> int:
+        """Changes how many permits there are, from ``capacity`` to ``permits``, also while some are
+        held, and says the number of the change. Those who hold permits keep them, also beyond a
+        smaller number; those who wait go on waiting, and who fits now is granted at once; who waits
+        for more than there are any more is refused.
+
+        Programs that still say the former number mean the new one from here on. That is remembered
+        until none of them has said it for a day; until then a request with any other number raises
+        ``InvalidInput``, which names the right one.
+
+        Raises ``InvalidInput`` where there is another number of permits than ``capacity``: of two
+        changes at once one is refused. After ``StoreUnavailable`` it may have taken place; to ask
+        again is safe."""
+        return _calls.finish(self._resize(permits), self._name)
+
+    async def resize_async(self, permits: int) -> int:
+        """``resize`` without blocking the event loop."""
+        return await _calls.finish_async(self._resize(permits), self._name)
+
+    def _resize(self, permits: int) -> Call[int]:
+        return self._client.resize(self._name, self._capacity, whole("permits", permits, 0, _MOST))
 
     def _of(self, count: int) -> tuple[int, int]:
         return whole("permits", count, 0, _MOST), self._capacity

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 from leasehold import _calls, _notice
 from leasehold._convert import maybe_seconds, seconds
 from leasehold._native import Held
+from leasehold.asked import Listener, Requests
 from leasehold.errors import LockError, LockLost, from_failure
-from leasehold.plain import Duration, Kind, LostReason, Owner, Release
+from leasehold.plain import AskedBack, Duration, Kind, LostReason, Owner, Release
 
 if TYPE_CHECKING:
     from leasehold._native import Call
@@ -29,7 +30,7 @@ class Tenure:
     def __init__(self, held: Held) -> None:
         self._held = held
         self._given_back = False
-        self._notices: list[_notice.Notice] = []
+        self._notices: list[_notice.Ringing] = []
         self._losses: dict[str, Loss] = {}
 
     @property
@@ -162,6 +163,24 @@ class Single(Tenure):
         and of a place inside a barrier a number of their own: none of those is to be written with.
         """
         return self._held.fence
+
+    def asked_back(self) -> Requests:
+        """The requests to give it back (``client.ask_back``), to be iterated over with ``for`` or
+        ``async for``. To follow one is the holder's choice."""
+        return Requests(self._held)
+
+    def on_asked_back(self, callback: Callable[[AskedBack], object]) -> None:
+        """Calls ``callback(request)`` with each request to give it back, until it is over: in the
+        running event loop, if this thread has one, else in a thread of ours. It costs a look at the
+        store with each renewal. The lease keeps the callback alive."""
+        loops = sys.modules.get("asyncio.events")
+        if loops is not None and (loop := loops._get_running_loop()) is not None:
+            from leasehold import _loop
+
+            postbox: _notice.Postbox = _loop.courier(loop)
+        else:
+            postbox = _notice.bellringer()
+        self._notices.append(Listener(self._held, callback, postbox))
 
 
 class Lease(Single):

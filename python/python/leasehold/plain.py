@@ -111,6 +111,71 @@ class LockInfo:
 
 
 @dataclass(frozen=True, slots=True)
+class AskedBack:
+    """A request to give a lease back."""
+
+    #: Who asks.
+    by: WaiterInfo
+    why: str
+    #: The seconds that the holder had when it was told. Whoever asks may end the lease then.
+    grace: float
+
+
+class ReturnState(StrEnum):
+    """What a request to give a lock back came to."""
+
+    #: No one held the lock, or not with that fence.
+    NOT_HELD = "not_held"
+    #: The tenure was over in time: given back, or ended otherwise.
+    GIVEN_BACK = "given_back"
+    #: The grace is over, and the lock is still held.
+    STILL_HELD = "still_held"
+    #: The holder held on, and its tenure was ended; by ``manager.revoke`` only.
+    EVICTED = "evicted"
+
+
+@dataclass(frozen=True, slots=True)
+class Returned:
+    """What a request to give a lock back came to."""
+
+    state: ReturnState
+    #: The fence of the tenure; of several that of the first, and where they are still held of the
+    #: first that is left. ``None`` where nobody held it.
+    fence: int | None
+    #: Who holds or held it.
+    holder: WaiterInfo | None
+    #: The fences of those that were asked besides and hold it too.
+    others: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class AuditEvent:
+    """One interference with a tenure. It holds no token and no password."""
+
+    #: When, in seconds since 1970.
+    at: float
+    #: Who does it.
+    by: WaiterInfo
+    #: ``"evict"`` or ``"ask_back"``.
+    action: str
+    #: The store's URL, without secrets.
+    store: str
+    lock: str
+    #: The fence that was meant or met, if one is known.
+    fence: int | None
+    #: The reason, as the caller said it.
+    why: str
+    #: Whose tenure it is, where that is known.
+    holder: WaiterInfo | None
+    #: ``"begun"``: it is about to be done, and another event says what came of it. Or
+    #: ``"refused"``, ``"not_held"``, ``"evicted"``, ``"given_back"``, ``"still_held"``,
+    #: ``"failed"``.
+    outcome: str
+    #: Of what failed or was refused, the error's one line.
+    error: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class Leader:
     """Who leads."""
 
