@@ -12,7 +12,7 @@ use napi_derive::napi;
 use crate::call::Call;
 use crate::holdings::Place;
 use crate::mailbox::Mailbox;
-use crate::plain::Failure;
+use crate::plain::{AskedBack, Failure};
 
 /// One try to take a lock, and its tenure. Dropping it gives up either.
 #[napi]
@@ -179,6 +179,18 @@ impl Attempt {
     #[napi]
     pub fn leave(&self, wait: Option<f64>) -> Option<Call> {
         self.held.get().map(|held| Call::of(held.leave(wait)))
+    }
+
+    /// Waits until there is a request to give it back to be taken: true then, false once it is over.
+    #[napi]
+    pub fn asked_back(&self) -> Option<Call> {
+        self.held.get().map(|held| Call::of(held.asked_back()))
+    }
+
+    /// The request, if there is one that was not taken.
+    #[napi]
+    pub fn take_asked(&self) -> Option<AskedBack> {
+        self.held.get().and_then(Held::take_asked).map(AskedBack::from)
     }
 
     /// A sign of life: `max_hold` counts anew.

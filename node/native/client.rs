@@ -1,6 +1,6 @@
 //! The client: every call starts work and returns at once.
 
-use leasehold_bridge::{Client as Bridge, ClientRequest, LockRequest, kind};
+use leasehold_bridge::{Audit, Client as Bridge, ClientRequest, LockRequest, kind};
 use napi::Either;
 use napi::bindgen_prelude::BigInt;
 use napi_derive::napi;
@@ -37,11 +37,14 @@ pub struct Asked {
     pub note: String,
     /// In what order those who wait get it.
     pub order: Option<String>,
+    /// Whose wait ends in a deadlock: the smallest.
+    pub deadlock_priority: Option<i32>,
 }
 
 impl Asked {
-    fn request(self, wait: Option<f64>, try_only: bool) -> LockRequest {
+    pub(crate) fn request(self, wait: Option<f64>, try_only: bool) -> LockRequest {
         let Self { name, ttl, fixed_term, max_hold, priority, note, order, .. } = self;
+        let deadlock_priority = self.deadlock_priority;
         // 128 bits at most: the TypeScript half has checked it. (BigInt::get_u128 panics for 0n.)
         let owner = self.owner.map(|number| {
             number.words.iter().rev().fold(0, |all, word| (all << 64) | u128::from(*word))
@@ -56,7 +59,7 @@ impl Asked {
             max_hold,
             owner,
             priority,
-            deadlock_priority: None,
+            deadlock_priority,
             note,
             order,
         }
@@ -69,11 +72,15 @@ pub struct Client(Bridge);
 
 #[napi]
 impl Client {
-    /// A client of the store at `url`, or of the default store.
+    /// A client of the store at `url`, or of the default store, which follows so many owners in its search
+    /// for deadlocks, and tells of interference in the file `audit`.
     #[napi]
-    pub fn connect(url: Option<String>) -> Either<Client, Failure> {
-        let request = ClientRequest { url, language: "node", ..ClientRequest::default() };
-        now(Bridge::connect(request).map(Self))
+    pub fn connect(
+        url: Option<String>,
+        deadlock_depth: Option<u32>,
+        audit: Option<String>,
+    ) -> Either<Client, Failure> {
+        now(Bridge::connect(request(url, deadlock_depth, audit)).map(Self))
     }
 
     /// The store's URL, without secrets.
@@ -101,6 +108,7 @@ impl Client {
         priority: i32,
         note: String,
         order: Option<String>,
+        deadlock_priority: Option<i32>,
     ) -> Attempt {
         let asked = Asked {
             name,
@@ -114,6 +122,7 @@ impl Client {
             priority,
             note,
             order,
+            deadlock_priority,
         };
         Attempt::of(self.0.attempt(&asked.request(wait, try_only)))
     }
@@ -200,9 +209,30 @@ impl Client {
         Call::of(self.0.evict(name, fence.map(|fence| fence as u64), why))
     }
 
+    /// Asks whoever holds a lock, or who holds it with `fence`, to give it back within `grace` seconds.
+    #[napi]
+    pub fn ask_back(&self, name: String, why: String, grace: f64, fence: Option<f64>) -> Call {
+        Call::of(self.0.ask_back(name, why, grace, fence.map(|fence| fence as u64)))
+    }
+
+    /// Changes the number of permits of a semaphore that has `capacity`; the number of the change.
+    #[napi]
+    pub fn resize(&self, name: String, capacity: u32, permits: u32) -> Call {
+        Call::of(self.0.resize(&name, capacity, permits))
+    }
+
     /// Ends the client within `grace` seconds.
     #[napi]
     pub fn shutdown(&self, grace: f64) -> Call {
         Call::of(self.0.shutdown(grace))
     }
+}
+
+/// How a client is made, or those of a manager.
+pub(crate) fn request(
+    url: Option<String>,
+    deadlock_depth: Option<u32>,
+    audit: Option<String>,
+) -> ClientRequest {
+    ClientRequest { url, language: "node", deadlock_depth, audit: audit.map(Audit::File) }
 }

@@ -11,6 +11,7 @@ mod client;
 mod holdings;
 mod latch;
 mod mailbox;
+mod manager;
 mod observer;
 mod plain;
 mod uv;

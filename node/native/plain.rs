@@ -1,7 +1,10 @@
 //! The bridge's plain data as JavaScript objects. The TypeScript half makes its own types of them.
 
-use leasehold_bridge::{ErrorInfo, HolderInfo, LeaderInfo, LockInfo, Release, WaiterInfo};
-use napi::bindgen_prelude::{Buffer, Either5};
+use leasehold_bridge::{
+    ErrorInfo, HealthInfo, HolderInfo, LeaderInfo, LockInfo, PlacedInfo, Release, UsageInfo,
+    WaiterInfo,
+};
+use napi::bindgen_prelude::{Buffer, Either8};
 use napi_derive::napi;
 
 /// An error as data: the TypeScript half has the classes.
@@ -81,6 +84,71 @@ pub struct Leader {
     pub who: Who,
 }
 
+/// A request to give a lease back.
+#[napi(object, object_from_js = false)]
+pub struct AskedBack {
+    /// Who asks.
+    pub by: Who,
+    /// The reason.
+    pub why: String,
+    /// The seconds that the holder had.
+    pub grace: f64,
+}
+
+/// What a request to give a lock back came to.
+#[napi(object, object_from_js = false)]
+pub struct Returned {
+    /// In a word.
+    pub state: &'static str,
+    /// The fence of the tenure.
+    pub fence: Option<f64>,
+    /// Who holds or held it.
+    pub holder: Option<Who>,
+    /// The fences of those that hold it too.
+    pub others: Vec<f64>,
+}
+
+/// A lock in one of a manager's stores.
+#[napi(object, object_from_js = false)]
+pub struct Placed {
+    /// The store's name.
+    pub store: String,
+    /// The lock.
+    pub lock: Lock,
+}
+
+/// One store of a manager.
+#[napi(object, object_from_js = false)]
+pub struct Health {
+    /// Its name.
+    pub store: String,
+    /// Its URL, without secrets.
+    pub url: String,
+    /// How many seconds it took to answer.
+    pub round_trip: Option<f64>,
+    /// Why it did not.
+    pub error: Option<Failure>,
+    /// Leases in it.
+    pub held: f64,
+    /// Attempts that ask or wait.
+    pub waiting: f64,
+}
+
+/// How this process uses one name.
+#[napi(object, object_from_js = false)]
+pub struct Usage {
+    /// The name.
+    pub name: String,
+    /// Leases that are held.
+    pub held: f64,
+    /// Calls that ask or wait.
+    pub waiting: f64,
+    /// Described, or over.
+    pub idle: f64,
+    /// In seconds since 1970.
+    pub last_used: Option<f64>,
+}
+
 /// What the searches for deadlocks came to.
 #[napi(object, object_from_js = false)]
 pub struct Deadlocks {
@@ -97,7 +165,8 @@ pub struct Deadlocks {
 }
 
 /// Everything that a call may yield.
-pub(crate) type Value = Either5<bool, String, Lock, Vec<Lock>, f64>;
+pub(crate) type Value =
+    Either8<bool, String, Lock, Vec<Lock>, f64, Returned, Vec<Placed>, Vec<Health>>;
 
 /// What a call yields, as JavaScript sees it.
 pub(crate) trait Plain: Clone + Send + 'static {
@@ -106,44 +175,92 @@ pub(crate) trait Plain: Clone + Send + 'static {
 
 impl Plain for () {
     fn plain(self) -> Value {
-        Either5::A(true)
+        Either8::A(true)
     }
 }
 
 impl Plain for bool {
     fn plain(self) -> Value {
-        Either5::A(self)
+        Either8::A(self)
     }
 }
 
 impl Plain for Release {
     fn plain(self) -> Value {
-        Either5::B(self.state.to_owned())
+        Either8::B(self.state.to_owned())
     }
 }
 
 /// 0 for none: no fence is 0.
 impl Plain for Option<u64> {
     fn plain(self) -> Value {
-        Either5::E(self.unwrap_or_default() as f64)
+        Either8::E(self.unwrap_or_default() as f64)
     }
 }
 
 impl Plain for u64 {
     fn plain(self) -> Value {
-        Either5::E(self as f64)
+        Either8::E(self as f64)
     }
 }
 
 impl Plain for LockInfo {
     fn plain(self) -> Value {
-        Either5::C(self.into())
+        Either8::C(self.into())
     }
 }
 
 impl Plain for Vec<LockInfo> {
     fn plain(self) -> Value {
-        Either5::D(self.into_iter().map(Lock::from).collect())
+        Either8::D(self.into_iter().map(Lock::from).collect())
+    }
+}
+
+impl Plain for leasehold_bridge::Returned {
+    fn plain(self) -> Value {
+        let Self { state, fence, holder, others } = self;
+        Either8::F(Returned {
+            state,
+            fence: fence.map(|fence| fence as f64),
+            holder: holder.map(Who::from),
+            others: others.into_iter().map(|fence| fence as f64).collect(),
+        })
+    }
+}
+
+impl Plain for Vec<PlacedInfo> {
+    fn plain(self) -> Value {
+        let placed = |it: PlacedInfo| Placed { store: it.store, lock: it.lock.into() };
+        Either8::G(self.into_iter().map(placed).collect())
+    }
+}
+
+impl Plain for Vec<HealthInfo> {
+    fn plain(self) -> Value {
+        let health = |it: HealthInfo| Health {
+            store: it.store,
+            url: it.url,
+            round_trip: it.round_trip,
+            error: it.error.map(Failure::from),
+            held: it.held as f64,
+            waiting: it.waiting as f64,
+        };
+        Either8::H(self.into_iter().map(health).collect())
+    }
+}
+
+impl From<leasehold_bridge::AskedBack> for AskedBack {
+    fn from(asked: leasehold_bridge::AskedBack) -> Self {
+        let leasehold_bridge::AskedBack { by, why, grace } = asked;
+        Self { by: by.into(), why, grace }
+    }
+}
+
+impl From<UsageInfo> for Usage {
+    fn from(info: UsageInfo) -> Self {
+        let UsageInfo { name, held, waiting, idle, last_used } = info;
+        let [held, waiting, idle] = [held, waiting, idle].map(|count| count as f64);
+        Self { name, held, waiting, idle, last_used }
     }
 }
 

@@ -2,6 +2,7 @@
 
 import { debuglog, inspect } from "node:util";
 
+import { ask } from "./asked.js";
 import { Barrier } from "./barrier.js";
 import { maybeSeconds, options, seconds, text, whole } from "./convert.js";
 import { Election } from "./election.js";
@@ -12,14 +13,24 @@ import { Latch } from "./latch.js";
 import type { Lease } from "./lease.js";
 import { type BodyOfAll, type Leases, type Lockable, takeAll, tryEach } from "./multi.js";
 import { native } from "./native.js";
-import type { Client as NativeClient, Lock as NativeLock } from "./native.js";
-import { Owner, waiterInfo } from "./plain.js";
-import type { Deadlocks, Duration, LockInfo, LockOptions, TryOptions } from "./plain.js";
+import type { Client as NativeClient } from "./native.js";
+import { Owner, lockInfo } from "./plain.js";
+import type {
+  AskBackOptions,
+  ClientOptions,
+  Deadlocks,
+  Duration,
+  LockInfo,
+  LockOptions,
+  Returned,
+  TryOptions,
+} from "./plain.js";
 import * as post from "./post.js";
 
 const PAGE = new Set(["after", "limit"]);
 const KEPT = new Set(["keep"]);
 const EVICTION = new Set(["fence", "why"]);
+const OF_CLIENT = new Set(["deadlockDepth", "audit"]);
 
 const tell = debuglog("leasehold");
 
@@ -33,8 +44,10 @@ const tell = debuglog("leasehold");
  * Nothing is opened before the first request; `ping()` proves the store. Throws `InvalidInputError` for
  * what is no URL of a store and `UnsupportedError` for a store that this version lacks.
  */
-export function connect(url?: string): Client {
-  const found = native.Client.connect(url === undefined ? url : text("the store URL", url));
+export function connect(url?: string, given?: ClientOptions): Client {
+  const [depth, audit] = clientOptions(given);
+  const at = url === undefined ? url : text("the store URL", url);
+  const found = native.Client.connect(at, depth, audit);
   if ("code" in found) {
     throw fromFailure(found);
   }
@@ -42,6 +55,17 @@ export function connect(url?: string): Client {
     tell("default store %s: locks of this user on this host", found.url());
   }
   return new Client(found);
+}
+
+/** @internal The depth and the audit file of `given`. */
+export function clientOptions(
+  given: ClientOptions | undefined,
+): [depth: number | undefined, audit: string | undefined] {
+  const { deadlockDepth, audit } = options(given, OF_CLIENT);
+  return [
+    deadlockDepth === undefined ? undefined : whole("deadlockDepth", deadlockDepth, 0, 2 ** 32 - 1),
+    audit === undefined ? undefined : text("audit", audit),
+  ];
 }
 
 /** Access to one store; see `connect`. Cheap, and safe to share. Each worker thread makes its own. */
@@ -211,7 +235,7 @@ export class Client implements AsyncDisposable {
   /**
    * Ends the tenures of a lock from outside, or only that which has this `fence`. Yields the fence of
    * the first that was ended, or null where nobody held it so. A holder is told (`revoked`) at its next
-   * renewal; until then only the fence keeps it from harm. `why` is for the log.
+   * renewal; until then only the fence keeps it from harm; `askBack` asks it first. `why` is for the log.
    */
   async evict(
     name: string,
@@ -224,6 +248,17 @@ export class Client implements AsyncDisposable {
       text("why", why),
     );
     return (await post.finish(call, name)) || null;
+  }
+
+  /**
+   * Asks whoever holds a lock to give it back, and waits at most `grace` until it is given back. The holder is
+   * told `why` where it listens (`lease.askedBack()`, `lease.onAskedBack`) and may hold on; then `evict` is
+   * what is left. Of many holders the first 100 are asked.
+   *
+   * Whoever wants the lock should wait for it meanwhile: the release hands it over.
+   */
+  askBack(name: string, options: AskBackOptions): Promise<Returned> {
+    return ask(name, options, (...asked) => this.#native.askBack(...asked));
   }
 
   /**
@@ -260,17 +295,4 @@ export class Client implements AsyncDisposable {
   [inspect.custom](): string {
     return `<Client of ${this.url}>`;
   }
-}
-
-function lockInfo(plain: NativeLock): LockInfo {
-  const { name, holder, queue, waiting } = plain;
-  const common = { name, queue: queue.map(waiterInfo), waiting };
-  if (holder === undefined) {
-    return common;
-  }
-  const { fence, told, stored, who } = holder;
-  return {
-    ...common,
-    holder: { fence, told: told * 1000, stored: stored * 1000, who: waiterInfo(who) },
-  };
 }

@@ -13,6 +13,7 @@
  * @packageDocumentation
  */
 
+export type { Requests } from "./asked.js";
 export { Barrier } from "./barrier.js";
 export type { BodyInside, EnterOptions, Inside } from "./barrier.js";
 export { Client, connect } from "./client.js";
@@ -45,9 +46,14 @@ export { Lock, RwLock, Semaphore } from "./kinds.js";
 export type { Body } from "./kinds.js";
 export { Latch } from "./latch.js";
 export type { Lease } from "./lease.js";
+export { Manager } from "./manager.js";
+export type { Config, Health, Placed, Settings, Usage } from "./manager.js";
 export type { BodyOfAll, Leases, Lockable, Wanted } from "./multi.js";
 export { Owner } from "./plain.js";
 export type {
+  AskBackOptions,
+  AskedBack,
+  ClientOptions,
   Deadlocks,
   Duration,
   HolderInfo,
@@ -57,6 +63,8 @@ export type {
   LostReason,
   Order,
   ReleaseState,
+  ReturnState,
+  Returned,
   TryOptions,
   WaitOptions,
   WaiterInfo,

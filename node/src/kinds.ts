@@ -10,16 +10,19 @@ import { fromFailure, invalid, shown } from "./errors.js";
 import type { LockError } from "./errors.js";
 import { Lease } from "./lease.js";
 import { State } from "./native.js";
-import type { Asked, Attempt, Client } from "./native.js";
+import type { Asked, Attempt, Client, Source } from "./native.js";
 import type { LockOptions, ReleaseState, TryOptions } from "./plain.js";
 import * as post from "./post.js";
 
-/** The ttl of a lock that names none. */
-const DEFAULT_TTL_S = 30;
-
 const TRY_OPTIONS = ["ttl", "renew", "maxHold", "owner", "note", "signal"];
 export const TRY_KNOWN: ReadonlySet<string> = new Set(TRY_OPTIONS);
-export const KNOWN: ReadonlySet<string> = new Set([...TRY_OPTIONS, "wait", "priority", "order"]);
+export const KNOWN: ReadonlySet<string> = new Set([
+  ...TRY_OPTIONS,
+  "wait",
+  "priority",
+  "deadlockPriority",
+  "order",
+]);
 
 const MOST = 2 ** 32 - 1;
 
@@ -37,11 +40,11 @@ interface How {
 export class Lock {
   /** The lock's name. */
   readonly name: string;
-  readonly #client: Client;
+  readonly #client: Source;
   readonly #how: How;
 
   /** @internal */
-  constructor(client: Client, name: string, how: How = {}) {
+  constructor(client: Source, name: string, how: How = {}) {
     this.#client = client;
     this.name = name;
     this.#how = how;
@@ -79,7 +82,7 @@ export class Lock {
     const asked = options(given, tryOnly ? TRY_KNOWN : KNOWN);
     const signal = signalOf(asked.signal);
     signal?.throwIfAborted();
-    const { shared, permits, capacity, ttl, fixedTerm, maxHold, owner, priority, note, order } =
+    const { shared, permits, capacity, ttl, fixedTerm, maxHold, owner, priority, note, ...rest } =
       this.#asked(asked);
     const wait = maybeSeconds("wait", asked.wait);
     const attempt = this.#client.attempt(
@@ -95,7 +98,8 @@ export class Lock {
       owner,
       priority,
       note,
-      order,
+      rest.order,
+      rest.deadlockPriority,
     );
     return (await taken(attempt, signal, name)) ? new Lease(name, attempt) : null;
   }
@@ -115,15 +119,23 @@ export class Lock {
       shared,
       permits,
       capacity,
-      ttl: maybeSeconds("ttl", given.ttl) ?? DEFAULT_TTL_S,
+      ttl: maybeSeconds("ttl", given.ttl),
       fixedTerm: !flag("renew", given.renew ?? true),
       maxHold: maybeSeconds("maxHold", given.maxHold),
       owner: ownerNumber(given.owner),
-      priority: whole("priority", given.priority ?? 0, -(2 ** 31), 2 ** 31 - 1),
+      priority: rank("priority", given.priority ?? 0),
       note: text("note", given.note ?? ""),
       order: given.order === undefined ? undefined : text("order", given.order),
+      deadlockPriority:
+        given.deadlockPriority === undefined
+          ? undefined
+          : rank("deadlockPriority", given.deadlockPriority),
     };
   }
+}
+
+function rank(what: string, value: number): number {
+  return whole(what, value, -(2 ** 31), 2 ** 31 - 1);
 }
 
 /** Whether `attempt` came to be held; an error if it failed or `signal` was aborted. */
@@ -194,10 +206,10 @@ interface Held {
 export class RwLock {
   /** The lock's name. */
   readonly name: string;
-  readonly #client: Client;
+  readonly #client: Source;
 
   /** @internal */
-  constructor(client: Client, name: string) {
+  constructor(client: Source, name: string) {
     this.#client = client;
     this.name = name;
   }
@@ -218,17 +230,18 @@ export class RwLock {
  * `client.semaphore(name, capacity)`.
  *
  * How many there are is part of each request. While anyone holds permits or waits for them, a request
- * with another number is an `InvalidInputError`; once all are free nothing is remembered.
+ * with another number is an `InvalidInputError`; once all are free nothing is remembered. `resize` changes
+ * the number, also while it is in use.
  */
 export class Semaphore {
   /** The semaphore's name. */
   readonly name: string;
   /** How many permits there are. */
   readonly capacity: number;
-  readonly #client: Client;
+  readonly #client: Source;
 
   /** @internal */
-  constructor(client: Client, name: string, capacity: number) {
+  constructor(client: Source, name: string, capacity: number) {
     this.#client = client;
     this.name = name;
     this.capacity = whole("capacity", capacity, 0, MOST);
@@ -241,5 +254,22 @@ export class Semaphore {
   permits(count = 1): Lock {
     const permits = whole("permits", count, 0, MOST);
     return new Lock(this.#client, this.name, { permits, capacity: this.capacity });
+  }
+
+  /**
+   * Changes how many permits there are, from `capacity` to `permits`, also while some are held, and says the
+   * number of the change. Those who hold permits keep them, also beyond a smaller number; those who wait go
+   * on waiting, and who fits now is granted at once; who waits for more than there are any more is refused.
+   *
+   * Programs that still say the former number mean the new one from here on. That is remembered until none
+   * of them has said it for a day; until then a request with any other number is an `InvalidInputError`,
+   * which names the right one.
+   *
+   * Rejects with `InvalidInputError` where there is another number of permits than `capacity`: of two changes
+   * at once one is refused. After a `StoreUnavailableError` it may have taken place; to ask again is safe.
+   */
+  async resize(permits: number): Promise<number> {
+    const many = whole("permits", permits, 0, MOST);
+    return post.finish(this.#client.resize(this.name, this.capacity, many), this.name);
   }
 }

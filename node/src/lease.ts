@@ -2,12 +2,22 @@
 
 import { inspect } from "node:util";
 
-import { seconds } from "./convert.js";
+import { Ear, Requests } from "./asked.js";
+import { options, seconds, signalOf } from "./convert.js";
 import { LockLostError, fromFailure } from "./errors.js";
 import type { LockError } from "./errors.js";
 import type { Attempt } from "./native.js";
-import { type Duration, type Kind, type LostReason, Owner, type ReleaseState } from "./plain.js";
+import {
+  type AskedBack,
+  type Duration,
+  type Kind,
+  type LostReason,
+  Owner,
+  type ReleaseState,
+} from "./plain.js";
 import * as post from "./post.js";
+
+const ONLY_SIGNAL = new Set(["signal"]);
 
 /** The lease of each signal, kept as long as the signal: it must not outlive its lease unnoticed. */
 const leases = new WeakMap<AbortSignal, Lease>();
@@ -43,6 +53,8 @@ export class Lease implements AsyncDisposable {
   #controller: AbortController | undefined;
   #key: number | undefined;
   #over = false;
+  /** Made with the first: most leases have none. */
+  #ears: Ear[] | undefined;
   #fence: number | undefined;
   /** Those that it was taken together with: they own it, and are not forgotten before it is. */
   readonly #together: object | undefined;
@@ -131,6 +143,28 @@ export class Lease implements AsyncDisposable {
       queueMicrotask(tell);
     } else {
       signal.addEventListener("abort", tell, { once: true });
+    }
+  }
+
+  /**
+   * The requests to give it back (`client.askBack`), for `for await`: it ends with the lease, or with the
+   * reason of `signal` when that is aborted. To follow one is the holder's choice.
+   */
+  askedBack(given?: { readonly signal?: AbortSignal | undefined }): Requests {
+    const signal = signalOf(options(given, ONLY_SIGNAL).signal);
+    return new Requests(this.#attempt, this.name, signal);
+  }
+
+  /**
+   * Calls `callback(request)` with each request to give it back, until it is over. It costs a look at the store
+   * with each renewal, and does not keep the process alive.
+   */
+  onAskedBack(callback: (asked: AskedBack) => void): void {
+    if (typeof callback !== "function") {
+      throw new TypeError(`the callback is ${inspect(callback)}: a function is needed`);
+    }
+    if (!this.#over) {
+      (this.#ears ??= []).push(new Ear(this.#attempt, callback));
     }
   }
 
@@ -226,6 +260,7 @@ export class Lease implements AsyncDisposable {
   #end(): void {
     if (!this.#over) {
       this.#over = true;
+      this.#ears = undefined;
       if (this.#together === undefined) {
         forgotten.unregister(this);
       }

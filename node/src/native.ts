@@ -9,7 +9,7 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 
-import type { Deadlocks, Kind, LostReason, ReleaseState } from "./plain.js";
+import type { Deadlocks, Kind, LostReason, ReleaseState, ReturnState } from "./plain.js";
 
 /** An error as data. */
 export interface Failure {
@@ -68,13 +68,14 @@ export interface Asked {
   readonly shared: boolean;
   readonly permits: number | undefined;
   readonly capacity: number;
-  readonly ttl: number;
+  readonly ttl: number | undefined;
   readonly fixedTerm: boolean;
   readonly maxHold: number | undefined;
   readonly owner: bigint | undefined;
   readonly priority: number;
   readonly note: string;
   readonly order: string | undefined;
+  readonly deadlockPriority: number | undefined;
 }
 
 export interface Attempt extends Work {
@@ -94,6 +95,8 @@ export interface Attempt extends Work {
   extend(ttl: number): Call<true>;
   proclaim(value: Uint8Array): Call<true>;
   leave(wait: number | undefined): Call<true>;
+  askedBack(): Call<boolean>;
+  takeAsked(): AskedBack | null;
   downgrade(): Call<true>;
   upgrade(): Call<true>;
   touch(): void;
@@ -120,8 +123,42 @@ export interface Leader {
   readonly who: Who;
 }
 
-export interface Client {
-  url(): string;
+/** A request to give a lease back. */
+export interface AskedBack {
+  readonly by: Who;
+  readonly why: string;
+  readonly grace: number;
+}
+
+/** What a request to give a lock back came to. */
+export interface Returned {
+  readonly state: ReturnState;
+  readonly fence?: number;
+  readonly holder?: Who;
+  readonly others: readonly number[];
+}
+
+/** One store of a manager. */
+export interface Health {
+  readonly store: string;
+  readonly url: string;
+  readonly roundTrip?: number;
+  readonly error?: Failure;
+  readonly held: number;
+  readonly waiting: number;
+}
+
+/** How this process uses one name. */
+export interface Usage {
+  readonly name: string;
+  readonly held: number;
+  readonly waiting: number;
+  readonly idle: number;
+  readonly lastUsed?: number;
+}
+
+/** All that a lock needs: a client, or what a manager describes. */
+export interface Source {
   attempt(
     name: string,
     tryOnly: boolean,
@@ -136,7 +173,34 @@ export interface Client {
     priority: number,
     note: string,
     order: string | undefined,
+    deadlockPriority: number | undefined,
   ): Attempt;
+  resize(name: string, capacity: number, permits: number): Call<number>;
+}
+
+export interface Managed extends Source {
+  capacity(): number;
+}
+
+export interface Manager {
+  describe(name: string, kind: string): Managed | Failure;
+  inspect(name: string): Call<Lock>;
+  list(
+    prefix: string,
+    after: string | undefined,
+    limit: number,
+  ): Call<{ readonly store: string; readonly lock: Lock }[]>;
+  evict(name: string, fence: number | undefined, why: string): Call<number>;
+  askBack(name: string, why: string, grace: number, fence: number | undefined): Call<Returned>;
+  revoke(name: string, why: string, grace: number, fence: number | undefined): Call<Returned>;
+  health(): Call<Health[]>;
+  usage(name: string): Usage | null;
+  usages(): Usage[];
+  shutdown(grace: number): Call<boolean>;
+}
+
+export interface Client extends Source {
+  url(): string;
   attemptAll(asked: readonly Asked[], wait: number | undefined, tryOnly: boolean): Attempt;
   attemptEach(asked: readonly Asked[]): Attempt;
   campaign(asked: Asked, wait: number | undefined, tryOnly: boolean, value: Uint8Array): Attempt;
@@ -149,11 +213,26 @@ export interface Client {
   inspect(name: string): Call<Lock>;
   list(prefix: string, after: string | undefined, limit: number): Call<Lock[]>;
   evict(name: string, fence: number | undefined, why: string): Call<number>;
+  askBack(name: string, why: string, grace: number, fence: number | undefined): Call<Returned>;
   shutdown(grace: number): Call<boolean>;
 }
 
 interface Native {
-  readonly Client: { connect(url: string | undefined): Client | Failure };
+  readonly Client: {
+    connect(
+      url: string | undefined,
+      deadlockDepth: number | undefined,
+      audit: string | undefined,
+    ): Client | Failure;
+  };
+  readonly Manager: {
+    open(
+      form: string,
+      text: string,
+      deadlockDepth: number | undefined,
+      audit: string | undefined,
+    ): Manager | Failure;
+  };
   readonly Mailbox: new (arrived: (keys: number[]) => void) => Mailbox;
   errorCodes(): string[];
   lostReasons(): LostReason[];

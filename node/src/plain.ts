@@ -1,7 +1,7 @@
 /** Plain data that the calls take and give. */
 
 import { invalid, shown } from "./errors.js";
-import type { Who } from "./native.js";
+import type { Lock, Returned as NativeReturned, Who } from "./native.js";
 
 /** Milliseconds, or a string such as `"500ms"`, `"30s"`, `"5m"`, `"1h"`, `"1d"`. */
 export type Duration = number | string;
@@ -82,6 +82,81 @@ export interface LockInfo {
   readonly waiting: number;
 }
 
+/** A request to give a lease back. */
+export interface AskedBack {
+  /** Who asks. */
+  readonly by: WaiterInfo;
+  readonly why: string;
+  /** The milliseconds that the holder had when it was told. Whoever asks may end the lease then. */
+  readonly grace: number;
+}
+
+/**
+ * What a request to give a lock back came to: no one held it, or not with that fence; the tenure was over
+ * in time; the grace is over, and it is still held; the holder held on, and its tenure was ended, by
+ * `manager.revoke` only.
+ */
+export type ReturnState = "not_held" | "given_back" | "still_held" | "evicted";
+
+/** What a request to give a lock back came to. */
+export interface Returned {
+  readonly state: ReturnState;
+  /**
+   * The fence of the tenure; of several that of the first, and where they are still held of the first that is
+   * left. Absent where nobody held it.
+   */
+  readonly fence?: number;
+  /** Who holds or held it. */
+  readonly holder?: WaiterInfo;
+  /** The fences of those that were asked besides and hold it too. */
+  readonly others: readonly number[];
+}
+
+/** How a lock is asked for back. */
+export interface AskBackOptions {
+  /** The reason, which the holder is told: at most 256 bytes. */
+  readonly why: string;
+  /** How long the holder has to give it back: 10 ms to 365 days. */
+  readonly grace: Duration;
+  /** Ask only who holds it with this fence. */
+  readonly fence?: number | undefined;
+  /** Gives up the wait when it is aborted; the request then stands until its grace is over. */
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** How a client is made, or those of a manager. */
+export interface ClientOptions {
+  /**
+   * How many owners the search for deadlocks follows from one that waits to the next, 1 to 10,000 (64). A
+   * longer circle is not found by this client's waits. Clients that wait for each other should have the same.
+   */
+  readonly deadlockDepth?: number | undefined;
+  /**
+   * The path of a file to which a line of JSON is appended for each eviction and each request to give a lock
+   * back, before and after. What can't be written is not done.
+   */
+  readonly audit?: string | undefined;
+}
+
+/** @internal */
+export function returnedOf({ holder, ...rest }: NativeReturned): Returned {
+  return holder === undefined ? rest : { ...rest, holder: waiterInfo(holder) };
+}
+
+/** @internal */
+export function lockInfo(plain: Lock): LockInfo {
+  const { name, holder, queue, waiting } = plain;
+  const common = { name, queue: queue.map(waiterInfo), waiting };
+  if (holder === undefined) {
+    return common;
+  }
+  const { fence, told, stored, who } = holder;
+  return {
+    ...common,
+    holder: { fence, told: told * 1000, stored: stored * 1000, who: waiterInfo(who) },
+  };
+}
+
 /**
  * An explicit identity, for the locks of one unit of work: re-entry and deadlock detection go by it,
  * never by the asynchronous context. From `client.owner()`; the number may be passed on to another
@@ -148,6 +223,8 @@ export interface LockOptions extends TryOptions {
   readonly wait?: Duration | undefined;
   /** Larger goes first in the queue. */
   readonly priority?: number | undefined;
+  /** Of the waits in a deadlock that with the smallest ends; absent: as the `priority`. */
+  readonly deadlockPriority?: number | undefined;
   /**
    * `"fifo"` (the default) or, for a lock that many calls of this process contend for, `"throughput"`: it
    * goes from one to the next with no step of the store in between, to at most 64 of them and for

@@ -97,6 +97,13 @@ export function listen(attempt: Attempt, listener: Listener): number {
   return key;
 }
 
+/** Has `listener` told when `work` is done; that keeps the process no more alive than a lease does. */
+export function hear(work: Work, listener: Listener): void {
+  const key = ++lastKey;
+  listeners.set(key, new WeakRef(listener));
+  work.notify(mailbox, key);
+}
+
 /** Tells a listener nothing any more. */
 export function forget(key: number): void {
   listeners.delete(key);

@@ -167,10 +167,54 @@ for (const store of STORES) {
       await assert.rejects(client.evict("a", {} as { why: string }), TypeError);
       await client.shutdown();
     });
+
+    test("the number of permits is changed", async () => {
+      const client = connect(store.url());
+      const slots = client.semaphore("slots", 2);
+      const both = await slots.permits(2).acquire();
+      const waiting = slots.permits().acquire();
+      await queued(client, "slots");
+      const first = await slots.resize(3);
+      const third = await waiting;
+      assert.ok(both.isHeld && third.isHeld);
+      assert.equal(await client.semaphore("slots", 3).permits().tryAcquire(), null);
+      await assert.rejects(slots.resize(5), InvalidInputError);
+      await assert.rejects(client.semaphore("slots", 4).permits().acquire(), /3/);
+      await assert.rejects(client.semaphore("slots", 3).resize(0), InvalidInputError);
+      assert.ok((await client.semaphore("slots", 3).resize(4)) > first);
+      await slots.permits().withLock(() => undefined);
+      await both.release();
+      await third.release();
+      await client.shutdown();
+    });
+
+    test("the victim is the wait of smallest deadlock priority", async () => {
+      const client = connect(store.url());
+      const [one, other] = [client.owner(), client.owner()];
+      const first = await client.acquire("a", { owner: one });
+      const second = await client.acquire("b", { owner: other });
+      // Not that of smallest priority in the queue, and not the last that came.
+      const victim = client.acquire("b", { owner: one, priority: 5, deadlockPriority: -1 });
+      await queued(client, "b");
+      const last = client.acquire("a", { owner: other, priority: -5, deadlockPriority: 1 });
+      await assert.rejects(victim, DeadlockError);
+      await first.release();
+      for (const lease of [await last, second]) {
+        await lease.release();
+      }
+      await client.shutdown();
+    });
   });
 }
 
 test("a description shows itself", () => {
   const client = connect("memory://");
   assert.equal(inspect(client.rwlock("a").read()), '<Lock "a">');
+});
+
+test("how deep a search for deadlocks goes", () => {
+  for (const deadlockDepth of [0, 10_001, 1.5]) {
+    assert.throws(() => connect("memory://", { deadlockDepth }), InvalidInputError);
+  }
+  connect("memory://", { deadlockDepth: 128 });
 });
