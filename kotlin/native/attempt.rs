@@ -7,7 +7,7 @@ use leasehold_bridge::{Attempt as Bridge, Held, Outcome};
 
 use crate::call::Call;
 use crate::mailbox::Mailbox;
-use crate::plain::Failure;
+use crate::plain::{AskedBack, Failure};
 
 /// One try to take a lock, and its tenure. Dropping it gives up either.
 #[derive(uniffi::Object)]
@@ -129,6 +129,16 @@ impl Attempt {
     /// Of a place inside a barrier: leaves, and waits until all have, at most so many seconds.
     pub fn leave(&self, wait: Option<f64>) -> Option<Arc<Call>> {
         self.held.get().map(|held| Call::of(held.leave(wait)))
+    }
+
+    /// Waits until there is a request to give it back to be taken, or until it is over.
+    pub fn asked_back(&self) -> Option<Arc<Call>> {
+        self.held.get().map(|held| Call::of(held.asked_back()))
+    }
+
+    /// The request, if there is one that was not taken.
+    pub fn take_asked(&self) -> Option<AskedBack> {
+        self.held.get().and_then(Held::take_asked).map(AskedBack::from)
     }
 
     /// A sign of life: `max_hold` counts anew.

@@ -3,19 +3,19 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use leasehold_bridge::{ErrorInfo, Pending, Release};
+use leasehold_bridge::{ErrorInfo, HealthInfo, Pending, PlacedInfo, Release};
 
 use crate::mailbox::Mailbox;
-use crate::plain::{Failure, Lock};
+use crate::plain::{Failure, Health, Lock, Placed, Returned};
 
 /// What a call yields.
 #[derive(uniffi::Enum)]
 pub enum Value {
     /// Nothing but that it is done.
     Done,
-    /// Whether the time was enough.
+    /// Whether the time was enough, or there is something to take.
     Enough {
-        /// It was.
+        /// It was, there is.
         it_was: bool,
     },
     /// What a release found.
@@ -28,15 +28,30 @@ pub enum Value {
         /// It.
         fence: Option<u64>,
     },
-    /// What is left of a latch.
+    /// What is left of a latch, or the number of a change.
     Left {
-        /// So often it is to be counted down.
+        /// So often it is to be counted down, or that.
         count: u64,
     },
     /// Locks, as people see them.
     Locks {
         /// One, or as many as there are.
         locks: Vec<Lock>,
+    },
+    /// What a request to give a lock back came to.
+    Returned {
+        /// It.
+        returned: Returned,
+    },
+    /// Locks in stores.
+    Placed {
+        /// As many as there are.
+        placed: Vec<Placed>,
+    },
+    /// How stores are.
+    Health {
+        /// Of each.
+        health: Vec<Health>,
     },
 }
 
@@ -142,5 +157,23 @@ impl Plain for leasehold_bridge::LockInfo {
 impl Plain for Vec<leasehold_bridge::LockInfo> {
     fn plain(self) -> Value {
         Value::Locks { locks: self.into_iter().map(Lock::from).collect() }
+    }
+}
+
+impl Plain for leasehold_bridge::Returned {
+    fn plain(self) -> Value {
+        Value::Returned { returned: self.into() }
+    }
+}
+
+impl Plain for Vec<PlacedInfo> {
+    fn plain(self) -> Value {
+        Value::Placed { placed: self.into_iter().map(Placed::from).collect() }
+    }
+}
+
+impl Plain for Vec<HealthInfo> {
+    fn plain(self) -> Value {
+        Value::Health { health: self.into_iter().map(Health::from).collect() }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use leasehold_bridge::{Client as Bridge, ClientRequest, LockRequest, kind};
+use leasehold_bridge::{Audit, Client as Bridge, ClientRequest, LockRequest, kind};
 
 use crate::attempt::Attempt;
 use crate::call::Call;
@@ -28,7 +28,7 @@ pub struct Request {
     /// Don't wait at all.
     pub try_only: bool,
     /// The lease's length.
-    pub ttl: f64,
+    pub ttl: Option<f64>,
     /// How long to wait; none: for ever.
     pub wait: Option<f64>,
     /// A lease that is never renewed.
@@ -42,7 +42,9 @@ pub struct Request {
     /// Free text for people.
     pub note: String,
     /// In what order those who wait get it.
-    pub order: String,
+    pub order: Option<String>,
+    /// Whose wait ends in a deadlock: the smallest.
+    pub deadlock_priority: Option<i32>,
 }
 
 impl From<Request> for LockRequest {
@@ -52,8 +54,7 @@ impl From<Request> for LockRequest {
         let kind = kind(shared, permits, capacity);
         // 128 bits at most: the Kotlin half has checked it.
         let owner = owner.and_then(|number| number.parse().ok());
-        let ttl = Some(ttl);
-        let order = Some(order);
+        let deadlock_priority = request.deadlock_priority;
         Self {
             name,
             kind,
@@ -64,7 +65,7 @@ impl From<Request> for LockRequest {
             max_hold,
             owner,
             priority,
-            deadlock_priority: None,
+            deadlock_priority,
             note,
             order,
         }
@@ -73,11 +74,15 @@ impl From<Request> for LockRequest {
 
 #[uniffi::export]
 impl Client {
-    /// A client of the store at `url`, or of the default store.
+    /// A client of the store at `url`, or of the default store, which follows so many owners in its search
+    /// for deadlocks, and tells of interference in the file `audit`.
     #[uniffi::constructor]
-    pub fn connect(url: Option<String>) -> Result<Self, Failure> {
-        let request = ClientRequest { url, language: "kotlin", ..ClientRequest::default() };
-        Ok(Self(Bridge::connect(request)?))
+    pub fn connect(
+        url: Option<String>,
+        deadlock_depth: Option<u32>,
+        audit: Option<String>,
+    ) -> Result<Self, Failure> {
+        Ok(Self(Bridge::connect(request(url, deadlock_depth, audit))?))
     }
 
     /// The store's URL, without secrets.
@@ -157,8 +162,27 @@ impl Client {
         Call::of(self.0.evict(name, fence, why))
     }
 
+    /// Asks whoever holds a lock, or who holds it with `fence`, to give it back within `grace` seconds.
+    pub fn ask_back(&self, name: String, why: String, grace: f64, fence: Option<u64>) -> Arc<Call> {
+        Call::of(self.0.ask_back(name, why, grace, fence))
+    }
+
+    /// Changes the number of permits of a semaphore that has `capacity`; the number of the change.
+    pub fn resize(&self, name: String, capacity: u32, permits: u32) -> Arc<Call> {
+        Call::of(self.0.resize(&name, capacity, permits))
+    }
+
     /// Ends the client within `grace` seconds.
     pub fn shutdown(&self, grace: f64) -> Arc<Call> {
         Call::of(self.0.shutdown(grace))
     }
+}
+
+/// How a client is made, or those of a manager.
+pub(crate) fn request(
+    url: Option<String>,
+    deadlock_depth: Option<u32>,
+    audit: Option<String>,
+) -> ClientRequest {
+    ClientRequest { url, language: "kotlin", deadlock_depth, audit: audit.map(Audit::File) }
 }

@@ -13,6 +13,7 @@ mod call;
 mod client;
 mod latch;
 mod mailbox;
+mod manager;
 mod observer;
 mod plain;
 

@@ -1,6 +1,8 @@
 //! The bridge's plain data as uniffi's. The Kotlin half makes its own types of them.
 
-use leasehold_bridge::{ErrorInfo, HolderInfo, LeaderInfo, LockInfo, WaiterInfo};
+use leasehold_bridge::{
+    ErrorInfo, HealthInfo, HolderInfo, LeaderInfo, LockInfo, PlacedInfo, UsageInfo, WaiterInfo,
+};
 
 /// An error as data: the Kotlin half has the classes.
 #[derive(Clone, Debug, uniffi::Error)]
@@ -94,6 +96,71 @@ pub struct Leader {
     pub who: Who,
 }
 
+/// A request to give a lease back.
+#[derive(uniffi::Record)]
+pub struct AskedBack {
+    /// Who asks.
+    pub by: Who,
+    /// The reason.
+    pub why: String,
+    /// The seconds that the holder had.
+    pub grace: f64,
+}
+
+/// What a request to give a lock back came to.
+#[derive(uniffi::Record)]
+pub struct Returned {
+    /// In a word.
+    pub state: String,
+    /// The fence of the tenure.
+    pub fence: Option<u64>,
+    /// Who holds or held it.
+    pub holder: Option<Who>,
+    /// The fences of those that hold it too.
+    pub others: Vec<u64>,
+}
+
+/// A lock in one of a manager's stores.
+#[derive(uniffi::Record)]
+pub struct Placed {
+    /// The store's name.
+    pub store: String,
+    /// The lock.
+    pub lock: Lock,
+}
+
+/// One store of a manager.
+#[derive(uniffi::Record)]
+pub struct Health {
+    /// Its name.
+    pub store: String,
+    /// Its URL, without secrets.
+    pub url: String,
+    /// How many seconds it took to answer.
+    pub round_trip: Option<f64>,
+    /// Why it did not.
+    pub error: Option<Failure>,
+    /// Leases in it.
+    pub held: u64,
+    /// Attempts that ask or wait.
+    pub waiting: u64,
+}
+
+/// How this process uses one name.
+#[derive(uniffi::Record)]
+pub struct Usage {
+    /// The name.
+    pub name: String,
+    /// Leases that are held.
+    pub held: u64,
+    /// Calls that ask or wait.
+    pub waiting: u64,
+    /// Described, or over.
+    pub idle: u64,
+    /// In seconds since 1970.
+    pub last_used: Option<f64>,
+}
+
 /// What the searches for deadlocks came to.
 #[derive(uniffi::Record)]
 pub struct Deadlocks {
@@ -113,6 +180,42 @@ impl From<leasehold_bridge::Deadlocks> for Deadlocks {
     fn from(found: leasehold_bridge::Deadlocks) -> Self {
         let leasehold_bridge::Deadlocks { looks, found, victims, longest, cut, .. } = found;
         Self { looks, found, victims, longest, cut }
+    }
+}
+
+impl From<leasehold_bridge::AskedBack> for AskedBack {
+    fn from(asked: leasehold_bridge::AskedBack) -> Self {
+        let leasehold_bridge::AskedBack { by, why, grace } = asked;
+        Self { by: by.into(), why, grace }
+    }
+}
+
+impl From<leasehold_bridge::Returned> for Returned {
+    fn from(returned: leasehold_bridge::Returned) -> Self {
+        let leasehold_bridge::Returned { state, fence, holder, others } = returned;
+        Self { state: state.to_owned(), fence, holder: holder.map(Who::from), others }
+    }
+}
+
+impl From<PlacedInfo> for Placed {
+    fn from(info: PlacedInfo) -> Self {
+        let PlacedInfo { store, lock } = info;
+        Self { store, lock: lock.into() }
+    }
+}
+
+impl From<HealthInfo> for Health {
+    fn from(info: HealthInfo) -> Self {
+        let HealthInfo { store, url, round_trip, error, held, waiting } = info;
+        let error = error.map(Failure::from);
+        Self { store, url, round_trip, error, held, waiting }
+    }
+}
+
+impl From<UsageInfo> for Usage {
+    fn from(info: UsageInfo) -> Self {
+        let UsageInfo { name, held, waiting, idle, last_used } = info;
+        Self { name, held, waiting, idle, last_used }
     }
 }
 

@@ -17,7 +17,7 @@ import kotlinx.coroutines.launch
 /** How a lock is asked for: `new LockOptions().ttl(Duration.ofSeconds(5))`. Each call gives a new one. */
 public class LockOptions private constructor(internal val asked: Asked) {
     public constructor() : this(
-        Asked(Client.DEFAULT_TTL, kotlin.time.Duration.INFINITE, true, null, null, 0, ""),
+        Asked(null, kotlin.time.Duration.INFINITE, true, null, null, 0, ""),
     )
 
     /** How long the lease lasts without a renewal: 10 ms to 365 days. */
@@ -45,6 +45,9 @@ public class LockOptions private constructor(internal val asked: Asked) {
 
     /** Larger goes first in the queue. */
     public fun priority(priority: Int): LockOptions = LockOptions(asked.copy(priority = priority))
+
+    /** Of the waits in a deadlock that with the smallest ends. Without it: as [priority]. */
+    public fun deadlockPriority(priority: Int): LockOptions = LockOptions(asked.copy(deadlockPriority = priority))
 
     /** In what order those who wait get the lock. */
     public fun order(order: Order): LockOptions = LockOptions(asked.copy(order = order))
@@ -105,7 +108,7 @@ public class BlockingClient internal constructor(
     /** Describes a lock, to be taken together with others. Asks nothing of the store. */
     @JvmOverloads
     public fun lock(name: String, options: LockOptions = LockOptions()): Lock =
-        Lock(client.native, text("the lock name", name), options.asked)
+        Lock(client.source, text("the lock name", name), options.asked)
 
     /**
      * Takes several locks, all or none, and waits at most [wait] for all of them together; see
@@ -164,7 +167,7 @@ public class BlockingClient internal constructor(
     /** A double barrier for [parties]; of the options the ttl and the note count. */
     @JvmOverloads
     public fun barrier(name: String, parties: Int, options: LockOptions = LockOptions()): BlockingBarrier =
-        BlockingBarrier(client.barrier(name, parties, options.asked.ttl, options.asked.note))
+        BlockingBarrier(client.barrier(name, parties, options.asked.ttl ?: Client.DEFAULT_TTL, options.asked.note))
 
     /** A fresh identity for the locks of one unit of work. Asks nothing of the store. */
     public fun owner(): Owner = client.owner()
@@ -191,6 +194,17 @@ public class BlockingClient internal constructor(
     @Throws(InterruptedException::class)
     public fun evict(name: String, why: String, fence: Long? = null): Long? =
         client.ended(finishBlocking(client.evicting(name, why, fence), name))
+
+    /** Asks whoever holds a lock to give it back; see [Client.askBack]. */
+    @JvmOverloads
+    @Throws(InterruptedException::class)
+    public fun askBack(name: String, why: String, grace: Duration, fence: Long? = null): Returned =
+        returned(finishBlocking(client.asking(name, why, grace.toKotlinDuration(), fence), name))
+
+    /** Changes how many permits a semaphore has, from [capacity] to [permits]; see [Semaphore.resize]. */
+    @Throws(InterruptedException::class)
+    public fun resize(name: String, capacity: Int, permits: Int): Long =
+        changed(finishBlocking(client.semaphore(name, capacity).resizing(permits), name))
 
     /** Locks that are held or waited for; see [Client.list]. */
     @JvmOverloads
@@ -268,6 +282,23 @@ public open class BlockingLease internal constructor(internal val lease: Lease) 
     /** Calls [callback] once if the lease is lost, on another thread; see [Lease.onLost]. */
     public fun onLost(callback: Consumer<LostReason>) {
         lease.onLost(callback::accept)
+    }
+
+    /**
+     * Waits for the next request to give it back, and returns it; null once the lease is over. After an interrupt it
+     * may be called again, and has lost nothing. See [Lease.askedBack].
+     */
+    @Throws(InterruptedException::class)
+    public fun awaitAskedBack(): AskedBack? {
+        while ((finishBlocking(lease.beingAsked(), name) as leasehold.internal.Value.Enough).itWas) {
+            lease.attempt.takeAsked()?.let { return askedBack(it) }
+        }
+        return null
+    }
+
+    /** Calls [callback] with each request to give it back, on another thread; see [Lease.onAskedBack]. */
+    public fun onAskedBack(callback: Consumer<AskedBack>) {
+        lease.onAskedBack(callback::accept)
     }
 
     /** Returns while anything is left of the lease; throws [LockLostException] otherwise. */

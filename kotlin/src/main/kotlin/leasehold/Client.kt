@@ -9,6 +9,8 @@ import leasehold.internal.Value
 
 /** Access to one store; see [Leasehold.connect]. Cheap, and safe to share between threads. */
 public class Client internal constructor(internal val native: NativeClient) {
+    internal val source: Source = OfClient(native)
+
     /** Where the locks live, without secrets. */
     public val url: String get() = native.url()
 
@@ -24,6 +26,7 @@ public class Client internal constructor(internal val native: NativeClient) {
      * @param priority larger goes first in the queue.
      * @param note free text for people who look at the lock, at most 256 bytes.
      * @param order in what order those who wait get the lock.
+     * @param deadlockPriority of the waits in a deadlock that with the smallest ends; null: as [priority].
      */
     public fun lock(
         name: String,
@@ -35,9 +38,12 @@ public class Client internal constructor(internal val native: NativeClient) {
         priority: Int = 0,
         note: String = "",
         order: Order = Order.FIFO,
+        deadlockPriority: Int? = null,
     ): Lock {
-        val asked = Asked(ttl, wait, renew, maxHold, owner, priority, note, order = order)
-        return Lock(native, text("the lock name", name), asked)
+        val asked = Asked(
+            ttl, wait, renew, maxHold, owner, priority, note, order = order, deadlockPriority = deadlockPriority,
+        )
+        return Lock(source, text("the lock name", name), asked)
     }
 
     /** A lock of this store that many may hold to read, or one to write. The options are those of [lock]. */
@@ -50,7 +56,11 @@ public class Client internal constructor(internal val native: NativeClient) {
         owner: Owner? = null,
         priority: Int = 0,
         note: String = "",
-    ): RwLock = RwLock(native, text("the lock name", name), Asked(ttl, wait, renew, maxHold, owner, priority, note))
+        deadlockPriority: Int? = null,
+    ): RwLock {
+        val asked = Asked(ttl, wait, renew, maxHold, owner, priority, note, deadlockPriority = deadlockPriority)
+        return RwLock(source, text("the lock name", name), asked)
+    }
 
     /** A semaphore of [capacity] permits in this store. The options are those of [lock]. */
     public fun semaphore(
@@ -63,9 +73,10 @@ public class Client internal constructor(internal val native: NativeClient) {
         owner: Owner? = null,
         priority: Int = 0,
         note: String = "",
+        deadlockPriority: Int? = null,
     ): Semaphore {
-        val asked = Asked(ttl, wait, renew, maxHold, owner, priority, note)
-        return Semaphore(native, text("the lock name", name), capacity, asked)
+        val asked = Asked(ttl, wait, renew, maxHold, owner, priority, note, deadlockPriority = deadlockPriority)
+        return Semaphore(source, text("the lock name", name), capacity, asked)
     }
 
     /** An election: one leader at a time, and all may know who it is. The options are those of [lock]. */
@@ -179,10 +190,21 @@ public class Client internal constructor(internal val native: NativeClient) {
     /**
      * Ends the tenures of a lock from outside, or only that which has this [fence]. Returns the fence of the
      * first that was ended, or null where nobody held it so. A holder is told ([LostReason.REVOKED]) at its
-     * next renewal; until then only the fence keeps it from harm. [why] is for the log.
+     * next renewal; until then only the fence keeps it from harm; [askBack] asks it first. [why] is for the log.
      */
     public suspend fun evict(name: String, why: String, fence: Long? = null): Long? =
         ended(finish(evicting(name, why, fence), name))
+
+    /**
+     * Asks whoever holds a lock, or only who holds it with this [fence], to give it back, and waits at most
+     * [grace] until it is given back. The holder is told [why] where it listens ([Lease.askedBack],
+     * [Lease.onAskedBack]) and may hold on; then [evict] is what is left. Of many holders the first 100 are asked.
+     *
+     * Whoever wants the lock should wait for it meanwhile: the release hands it over. If the caller is cancelled,
+     * the request stands until its grace is over.
+     */
+    public suspend fun askBack(name: String, why: String, grace: Duration, fence: Long? = null): Returned =
+        returned(finish(asking(name, why, grace, fence), name))
 
     /**
      * Locks that are held or waited for and whose names start with [prefix], in order of name: at most
@@ -203,9 +225,12 @@ public class Client internal constructor(internal val native: NativeClient) {
 
     internal fun evicting(name: String, why: String, fence: Long?) = native.evict(
         text("the lock name", name),
-        fence?.let { if (it < 0) throw invalid("fence is $it: zero or more is needed") else it.toULong() },
+        fence(fence),
         text("why", why),
     )
+
+    internal fun asking(name: String, why: String, grace: Duration, fence: Long?) =
+        native.askBack(text("the lock name", name), text("why", why), seconds("grace", grace), fence(fence))
 
     internal fun ended(value: Value): Long? = (value as Value.Ended).fence?.toLong()
 

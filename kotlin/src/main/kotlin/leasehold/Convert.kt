@@ -22,6 +22,9 @@ internal fun seconds(what: String, value: Duration): Double {
 /** How long to wait in seconds; null: for ever. */
 internal fun waiting(value: Duration): Double? = if (value == Duration.INFINITE) null else seconds("wait", value)
 
+/** A fence, if one is said. */
+internal fun fence(value: Long?): ULong? = value?.let { many("fence", it) }
+
 /** [value], which must have a UTF-8 form. */
 internal fun text(what: String, value: String): String {
     if (value.isWellFormed()) {

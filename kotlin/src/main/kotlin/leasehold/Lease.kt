@@ -2,6 +2,7 @@ package leasehold
 
 import java.lang.ref.Cleaner
 import java.lang.ref.WeakReference
+import java.util.concurrent.ConcurrentLinkedQueue
 import java.util.concurrent.atomic.AtomicBoolean
 import kotlin.time.Duration
 import kotlin.time.Duration.Companion.seconds
@@ -50,6 +51,7 @@ public open class Lease internal constructor(
 
     private val end = CompletableDeferred<LeaseEvent>()
     private val listening = AtomicBoolean()
+    private val ears = ConcurrentLinkedQueue<Ear>()
     private val forgotten = Forgotten(name, attempt)
     private val cleanable = if (together == null) CLEANER.register(this, forgotten) else null
 
@@ -86,6 +88,31 @@ public open class Lease internal constructor(
             if (event is LeaseEvent.Lost) {
                 callback(event.reason)
             }
+        }
+    }
+
+    /**
+     * The requests to give it back ([Client.askBack]): each once, also those from before it is collected, as long
+     * as they stand; it completes when the lease is over. To follow one is the holder's choice: nothing happens
+     * by itself. Of several who listen for one lease, each request goes to one; one that came to a collector that
+     * was cancelled goes to the next.
+     *
+     * While it is collected the store is looked at with every renewal; in between the store tells of a request at
+     * once. It fails with [UnsupportedException] by a store that has no place for requests.
+     */
+    public val askedBack: Flow<AskedBack> = flow {
+        while ((finish(beingAsked(), name) as Value.Enough).itWas) {
+            attempt.takeAsked()?.let { emit(askedBack(it)) }
+        }
+    }
+
+    /**
+     * Calls [callback] with each request to give it back, until it is over, on a thread of the library's Kotlin
+     * half: it must be short. It costs what collecting [askedBack] costs.
+     */
+    public fun onAskedBack(callback: (AskedBack) -> Unit) {
+        if (!forgotten.over) {
+            ears.add(Ear(name, attempt, callback))
         }
     }
 
@@ -157,6 +184,8 @@ public open class Lease internal constructor(
         return "<${javaClass.simpleName} of ${shown(name)}, fence $fence, $state>"
     }
 
+    internal fun beingAsked() = checkNotNull(attempt.askedBack())
+
     internal fun downgrading() = checkNotNull(attempt.downgrade())
 
     internal fun upgrading() = checkNotNull(attempt.upgrade())
@@ -182,6 +211,7 @@ public open class Lease internal constructor(
         }
         end.complete(LeaseEvent.Released(state))
         forgotten.over = true
+        ears.clear()
         cleanable?.clean()
     }
 

@@ -2,6 +2,8 @@ package leasehold
 
 import kotlin.time.Duration
 import kotlinx.coroutines.CoroutineScope
+import leasehold.internal.Attempt
+import leasehold.internal.Call
 import leasehold.internal.Client as NativeClient
 import leasehold.internal.Request
 
@@ -10,7 +12,8 @@ internal data class How(val shared: Boolean = false, val permits: Int? = null, v
 
 /** What a lock is asked for with; see [Client.lock]. */
 internal data class Asked(
-    val ttl: Duration,
+    /** Null: the default, or what the configuration says. */
+    val ttl: Duration?,
     val wait: Duration,
     val renew: Boolean,
     val maxHold: Duration?,
@@ -18,7 +21,8 @@ internal data class Asked(
     val priority: Int,
     val note: String,
     val how: How = How(),
-    val order: Order = Order.FIFO,
+    val order: Order? = null,
+    val deadlockPriority: Int? = null,
 ) {
     fun request(name: String, tryOnly: Boolean) = Request(
         name = name,
@@ -26,15 +30,30 @@ internal data class Asked(
         permits = how.permits?.let { count("permits", it) },
         capacity = count("capacity", how.capacity),
         tryOnly = tryOnly,
-        ttl = seconds("ttl", ttl),
+        ttl = ttl?.let { seconds("ttl", it) },
         wait = waiting(wait),
         fixedTerm = !renew,
         maxHold = maxHold?.let { seconds("maxHold", it) },
         owner = owner?.number?.toString(),
         priority = priority,
         note = text("note", note),
-        order = order.word,
+        order = order?.word,
+        deadlockPriority = deadlockPriority,
     )
+}
+
+/** Where a lock is taken: in the store of a client, or where a manager's configuration says. */
+internal interface Source {
+    fun attempt(request: Request): Attempt
+
+    fun resize(name: String, capacity: UInt, permits: UInt): Call
+}
+
+/** The store of [native]. */
+internal class OfClient(val native: NativeClient) : Source {
+    override fun attempt(request: Request) = native.attempt(request)
+
+    override fun resize(name: String, capacity: UInt, permits: UInt) = native.resize(name, capacity, permits)
 }
 
 /** In what order those who wait for a lock get it. */
@@ -52,7 +71,7 @@ public enum class Order(internal val word: String) {
 
 /** A lock to be taken, from [Client.lock]. Plain data: it may be used often, and by many at a time. */
 public class Lock internal constructor(
-    private val client: NativeClient,
+    private val source: Source,
     /** Its name. */
     public val name: String,
     private val asked: Asked,
@@ -90,15 +109,15 @@ public class Lock internal constructor(
     override fun toString(): String = "<Lock ${shown(name)}>"
 
     private suspend fun take(tryOnly: Boolean): Lease? =
-        taken(name) { client.attempt(request(tryOnly)) }?.let { Lease(name, it) }
+        taken(name) { source.attempt(request(tryOnly)) }?.let { Lease(name, it) }
 
     /** Takes the lock in this thread; null where another holds it and it does not wait. */
     internal fun takeBlocking(tryOnly: Boolean): Lease? =
-        takenBlocking(name) { client.attempt(request(tryOnly)) }?.let { Lease(name, it) }
+        takenBlocking(name) { source.attempt(request(tryOnly)) }?.let { Lease(name, it) }
 
     /** What is asked for, where it is one of several locks of [client]. */
     internal fun requestOf(client: NativeClient): Request {
-        if (client !== this.client) {
+        if (client !== (source as? OfClient)?.native) {
             throw invalid("lock ${shown(name)} is of another client")
         }
         return request(tryOnly = false)

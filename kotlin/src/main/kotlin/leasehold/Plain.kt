@@ -5,6 +5,7 @@ import java.math.BigInteger
 import java.time.Instant
 import kotlin.time.Duration
 import kotlin.time.Duration.Companion.seconds
+import leasehold.internal.Value
 
 /** How a lock is held. */
 public enum class Kind {
@@ -118,6 +119,44 @@ public data class LockInfo(
     public val waiting: Long,
 )
 
+/** A request to give a lease back. */
+public data class AskedBack(
+    /** Who asks. */
+    public val by: WaiterInfo,
+    public val why: String,
+    /** What the holder had when it was told. Whoever asks may end the lease then. */
+    public val grace: Duration,
+)
+
+/** What a request to give a lock back came to, in a word. */
+public enum class ReturnState {
+    /** No one held the lock, or not with that fence. */
+    NOT_HELD,
+
+    /** The tenure was over in time: given back, or ended otherwise. */
+    GIVEN_BACK,
+
+    /** The grace is over, and the lock is still held. */
+    STILL_HELD,
+
+    /** The holder held on, and its tenure was ended; by [Manager.revoke] only. */
+    EVICTED,
+}
+
+/** What a request to give a lock back came to. */
+public data class Returned(
+    public val state: ReturnState,
+    /**
+     * The fence of the tenure; of several that of the first, and where they are still held of the first that is
+     * left. Null where nobody held it.
+     */
+    public val fence: Long?,
+    /** Who holds or held it. */
+    public val holder: WaiterInfo?,
+    /** The fences of those that were asked besides and hold it too. */
+    public val others: List<Long>,
+)
+
 /** What the searches for deadlocks came to; see [Client.deadlocks]. */
 public data class Deadlocks(
     /** Looks taken. */
@@ -162,6 +201,14 @@ internal fun lockInfo(plain: leasehold.internal.Lock): LockInfo = LockInfo(
     plain.queue.map(::waiterInfo),
     plain.waiting.toLong(),
 )
+
+internal fun askedBack(asked: leasehold.internal.AskedBack) =
+    AskedBack(waiterInfo(asked.by), asked.why, asked.grace.seconds)
+
+internal fun returned(value: Value): Returned = (value as Value.Returned).returned.let {
+    val state = ReturnState.valueOf(it.state.uppercase())
+    Returned(state, it.fence?.toLong(), it.holder?.let(::waiterInfo), it.others.map(ULong::toLong))
+}
 
 internal fun waiterInfo(who: leasehold.internal.Who) = WaiterInfo(
     who.host,

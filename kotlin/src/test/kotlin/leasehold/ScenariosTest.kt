@@ -17,6 +17,7 @@ import kotlinx.coroutines.SupervisorJob
 import kotlinx.coroutines.async
 import kotlinx.coroutines.cancelAndJoin
 import kotlinx.coroutines.channels.ReceiveChannel
+import kotlinx.coroutines.flow.first
 import kotlinx.coroutines.flow.firstOrNull
 import kotlinx.coroutines.flow.produceIn
 import kotlinx.coroutines.job
@@ -108,6 +109,7 @@ private class Runner(store: Store) {
     private val several = ConcurrentHashMap<String, Leases>()
     private val observers = mutableMapOf<String, ReceiveChannel<Leader?>>()
     private val started = mutableMapOf<String, Deferred<String>>()
+    private val asks = mutableMapOf<String, Deferred<String>>()
     private val scope = CoroutineScope(SupervisorJob() + Dispatchers.Default)
     private val observer = clients[1]
 
@@ -137,6 +139,13 @@ private class Runner(store: Store) {
             "left" -> assertEquals(step.expect, number { latch(step).left() })
             "kind" -> assertEquals(step.expect, lease(step).kind.name.lowercase())
             "epoch" -> assertEquals(step.string("holder")?.let { leases.getValue(it).fence }, lease(step).epoch)
+            "resize" -> {
+                val slots = client(step).semaphore(step.lock, step.int("capacity") ?: 0)
+                assertEquals(step.expect, code { slots.resize(step.int("permits") ?: 0) })
+            }
+            "ask_back" -> asks[step.who] = scope.async(Dispatchers.Unconfined) { ask(step) }
+            "asked" -> assertEquals(step.string("note"), lease(step).askedBack.first().why)
+            "returned" -> assertEquals(step.expect, asks.getValue(step.who).await())
             "evict" -> {
                 val fence = if (step.who.isEmpty()) null else lease(step).fence
                 assertEquals(step.boolean("expect"), observer.evict(step.lock, "a test", fence) != null)
@@ -234,6 +243,13 @@ private class Runner(store: Store) {
         error.code
     }
 
+    private suspend fun ask(step: Step): String = try {
+        val grace = step.ms("wait") ?: Duration.ZERO
+        client(step).askBack(step.lock, step.string("note").orEmpty(), grace).state.name.lowercase()
+    } catch (error: LockException) {
+        error.code
+    }
+
     private fun shows(step: Step, leader: Leader?): Boolean {
         val holder = step.string("holder")?.let { leases.getValue(it).fence }
         return leader?.fence == holder && leader?.text == step.string("value")
@@ -254,13 +270,14 @@ private class Runner(store: Store) {
         val owner = step.int("owner")?.let { Owner(it.toBigInteger()) }
         val (priority, note) = (step.int("priority") ?: 0) to step.string("note").orEmpty()
         val permits = step.int("permits")
+        val rank = step.int("deadlock_priority")
         return when {
             permits != null ->
-                client.semaphore(name, step.int("capacity") ?: 0, ttl, wait, renew, maxHold, owner, priority, note)
+                client.semaphore(name, step.int("capacity") ?: 0, ttl, wait, renew, maxHold, owner, priority, note, rank)
                     .permits(permits)
             step.boolean("read") == true ->
-                client.rwlock(name, ttl, wait, renew, maxHold, owner, priority, note).read()
-            else -> client.lock(name, ttl, wait, renew, maxHold, owner, priority, note)
+                client.rwlock(name, ttl, wait, renew, maxHold, owner, priority, note, rank).read()
+            else -> client.lock(name, ttl, wait, renew, maxHold, owner, priority, note, deadlockPriority = rank)
         }
     }
 
