@@ -57,6 +57,7 @@ interface Step {
   readonly holder?: string | null;
   readonly waiting?: number;
   readonly order?: readonly string[];
+  readonly deadlock_priority?: number;
   readonly url?: string;
   readonly expect?: string | boolean | number | readonly string[];
 }
@@ -65,6 +66,7 @@ class Runner {
   readonly #clients: readonly [Client, Client];
   readonly #leases = new Map<string, Lease | Leases>();
   readonly #observers = new Map<string, Observer>();
+  readonly #asks = new Map<string, Promise<string>>();
   readonly #started = new Map<string, { abort: AbortController; outcome: Promise<string> }>();
 
   readonly #url: string;
@@ -125,6 +127,24 @@ class Runner {
         return assert.equal(this.#one(who).kind, expect);
       case "epoch":
         return assert.equal(this.#one(who).epoch, this.#fence(step.holder));
+      case "resize": {
+        const slots = this.#client(step).semaphore(lock, step.capacity ?? 0);
+        return assert.equal(await code(() => slots.resize(step.permits ?? 0)), expect);
+      }
+      case "ask_back": {
+        const asked = { why: step.note ?? "", grace: step.wait ?? 0 };
+        const state = this.#client(step)
+          .askBack(lock, asked)
+          .then(
+            (returned) => returned.state as string,
+            (error: unknown) => (error instanceof LockError ? error.code : String(error)),
+          );
+        return void this.#asks.set(who, state);
+      }
+      case "asked":
+        return assert.equal((await this.#one(who).askedBack().next()).value?.why, step.note);
+      case "returned":
+        return assert.equal(await this.#asks.get(who), expect);
       case "evict": {
         const fence = who === "" ? undefined : this.#one(who).fence;
         return assert.equal(
@@ -207,7 +227,7 @@ class Runner {
       }
       return step.read === true ? client.rwlock(name).read() : client.lock(name);
     };
-    const all = { ...common, wait, priority };
+    const all = { ...common, wait, priority, deadlockPriority: step.deadlock_priority };
     const take = async (): Promise<Lease | Leases | null> => {
       if (step.value !== undefined) {
         const [election, { value }] = [client.election(lock), step];

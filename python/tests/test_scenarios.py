@@ -29,6 +29,7 @@ SCENARIOS: list[tuple[str, str, str, list[dict[str, Any]]]] = [
 ]
 
 Step = dict[str, Any]
+OPTIONS = ("renew", "priority", "deadlock_priority", "note")
 _T = TypeVar("_T")
 
 
@@ -74,6 +75,7 @@ class Runner:
         self.leases: dict[str, Tenure] = {}
         self.observers: dict[str, leasehold.Observer] = {}
         self.started: dict[str, asyncio.Task[str]] = {}
+        self.asks: dict[str, asyncio.Task[str]] = {}
         # What is started goes on in a loop of its own, where it can also be cancelled.
         self.loop = asyncio.new_event_loop()
         self.thread = threading.Thread(target=self.loop.run_forever, daemon=True)
@@ -89,7 +91,7 @@ class Runner:
             for key in ("ttl", "wait", "max_hold")
             if (value := seconds(step, key)) is not None
         }
-        options |= {key: step[key] for key in ("renew", "priority", "note") if key in step}
+        options |= {key: step[key] for key in OPTIONS if key in step}
         if "owner" in step:
             options["owner"] = leasehold.Owner(step["owner"])
         client, name, tries = self.client(step), step.get("lock", ""), step["do"] == "try"
@@ -174,6 +176,21 @@ class Runner:
     async def begin(self, step: Step) -> None:
         self.started[step["who"]] = asyncio.create_task(self.start(step))
 
+    async def ask(self, step: Step) -> str:
+        try:
+            returned = await self.client(step).ask_back_async(
+                step["lock"], why=step["note"], grace=step["wait"] / 1000
+            )
+        except leasehold.LockError as error:
+            return error.code
+        return returned.state
+
+    async def begin_ask(self, step: Step) -> None:
+        self.asks[step["who"]] = asyncio.create_task(self.ask(step))
+
+    async def returned(self, who: str) -> str:
+        return await self.asks[who]
+
     async def outcome(self, who: str) -> str:
         """Not before the task is over: one that is cancelled goes on until it looks up."""
         try:
@@ -227,6 +244,15 @@ class Runner:
                 assert number(lambda: self.latch(step).count_down(step["count"])) == expect
             case "left":
                 assert number(self.latch(step).left) == expect
+            case "resize":
+                slots = self.client(step).semaphore(lock, step["capacity"])
+                assert code(lambda: slots.resize(step["permits"])) == expect
+            case "ask_back":
+                self.on_loop(self.begin_ask(step))
+            case "asked":
+                assert next(self.single(who).asked_back()).why == step["note"]
+            case "returned":
+                assert self.on_loop(self.returned(who)) == expect
             case "evict":
                 fence = self.single(who).fence if who else None
                 assert (observer.evict(lock, why="a test", fence=fence) is not None) is expect

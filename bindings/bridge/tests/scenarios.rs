@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use leasehold_bridge::{
     Attempt, Client, ClientRequest, ErrorInfo, Held, Latch, LeaderInfo, LockInfo, LockRequest,
-    Observer, Outcome, Pending, kind,
+    Observer, Outcome, Pending, Returned, kind,
 };
 use leasehold_testkit::proxy::{Fault, Proxy};
 use leasehold_testkit::server::{Flavour, RedisSetup, on_redis};
@@ -55,6 +55,7 @@ struct Step {
     renew: Option<bool>,
     max_hold: Option<f64>,
     priority: i32,
+    deadlock_priority: Option<i32>,
     note: Option<String>,
     read: bool,
     permits: Option<u32>,
@@ -85,6 +86,7 @@ struct Runner {
     leases: HashMap<String, Held>,
     waits: HashMap<String, Pending<()>>,
     observers: HashMap<String, Observer>,
+    asks: HashMap<String, Pending<Returned>>,
 }
 
 fn main() -> ExitCode {
@@ -155,8 +157,8 @@ fn on(store: &str, scenario: &Scenario) -> Result<Completion, Failed> {
 fn play(place: Place, scenario: &Scenario) {
     let clients = [0, 1].map(|index| connect(&place.urls[index]).expect("a client"));
     let (others, attempts, leases) = (HashMap::new(), HashMap::new(), HashMap::new());
-    let (waits, observers) = (HashMap::new(), HashMap::new());
-    let mut runner = Runner { place, others, clients, attempts, leases, waits, observers };
+    let (waits, observers, asks) = (HashMap::new(), HashMap::new(), HashMap::new());
+    let mut runner = Runner { place, others, clients, attempts, leases, waits, observers, asks };
     for (number, step) in scenario.steps.iter().enumerate() {
         let found = runner.step(step);
         assert_eq!(found, step.expect, "step {}: {step:?}", number + 1);
@@ -225,6 +227,28 @@ impl Runner {
                 let fence = (!step.who.is_empty()).then(|| self.lease(step).fence());
                 let ended = self.clients[1].evict(step.lock.clone(), fence, "a test".into());
                 return finish(&ended).expect("an answer").is_some().into();
+            }
+            "resize" => {
+                let permits = step.permits.expect("permits");
+                return code(finish(&self.client(step).resize(&step.lock, step.capacity, permits)));
+            }
+            "ask_back" => {
+                let why = step.note.clone().unwrap_or_default();
+                let grace = seconds(step.wait.expect("a grace"));
+                let ask = self.client(step).ask_back(step.lock.clone(), why, grace, None);
+                ask.on_done(|| ());
+                self.asks.insert(step.who.clone(), ask);
+            }
+            "asked" => {
+                assert_eq!(finish(&self.lease(step).asked_back()), Ok(true));
+                let asked = self.lease(step).take_asked().expect("a request");
+                assert_eq!(Some(&asked.why), step.note.as_ref());
+            }
+            "returned" => {
+                return match finish(&self.asks[&step.who]) {
+                    Ok(returned) => returned.state.into(),
+                    Err(error) => error.code.into(),
+                };
             }
             "proclaim" => {
                 let value = step.value.clone().unwrap_or_default();
@@ -411,7 +435,7 @@ fn request(step: &Step, lock: &str) -> LockRequest {
         max_hold: step.max_hold.map(seconds),
         owner: step.owner,
         priority: step.priority,
-        deadlock_priority: None,
+        deadlock_priority: step.deadlock_priority,
         note: step.note.clone().unwrap_or_default(),
         order: None,
     }
