@@ -16,7 +16,7 @@ use leasehold::store::{
     Released, Renewal, Store,
 };
 use leasehold::sys::BoxFuture;
-use leasehold::{Client, ClientOptions, Error, ErrorKind, Name, Release, Result};
+use leasehold::{Client, ClientOptions, Error, ErrorKind, LostReason, Name, Release, Result};
 use leasehold_testkit::World;
 
 /// A store that counts the renewals of leases, and may be out of reach.
@@ -160,6 +160,24 @@ fn a_lease_is_given_back_for_as_long_as_it_was_ever_to_be_kept() {
     store.away.store(true, Ordering::Relaxed);
     drop(lease);
     world.advance(seconds(60));
+    assert!(holder(&world, &store, "a"), "the store keeps it for two minutes");
+    store.away.store(false, Ordering::Relaxed);
+    world.advance(seconds(10));
+    assert!(!holder(&world, &store, "a"), "nobody tries to give it back any more");
+}
+
+/// The same where a longest tenure ends it.
+#[test]
+fn a_tenure_that_lasted_too_long_is_given_back_for_as_long_as_it_is_kept() {
+    let (world, store, client, _) = stage();
+    let lock = client.lock("a").ttl(seconds(10)).max_hold(seconds(20));
+    let lease = world.run(lock.acquire()).expect("free");
+    for ttl in [120, 10] {
+        world.run(lease.extend(seconds(ttl))).expect("it is held");
+    }
+    store.away.store(true, Ordering::Relaxed);
+    world.advance(seconds(60));
+    assert_eq!(lease.lost_reason(), Some(LostReason::MaxHold));
     assert!(holder(&world, &store, "a"), "the store keeps it for two minutes");
     store.away.store(false, Ordering::Relaxed);
     world.advance(seconds(10));

@@ -228,7 +228,7 @@ impl Watchdog {
             store: Arc::clone(held.store()),
             hold: held.hold().clone(),
             cancel: held.cancel(),
-            until: self.sys.now() + held.ttl(),
+            until: self.sys.now() + held.kept_for(),
             desk: None,
         });
     }
