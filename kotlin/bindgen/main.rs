@@ -63,7 +63,8 @@ fn hide(folder: &Path) -> io::Result<()> {
 const STATUS: &str = "    var status = UniffiRustCallStatus()\n";
 /// A call that is made to convert the arguments of another ends before the other begins, and what a call
 /// that failed leaves in the status is read before the thread makes the next.
-const OF_THREAD: &str = "    val status = STATUS_OF_THREAD.get()\n    status.code = UNIFFI_CALL_SUCCESS\n";
+const OF_THREAD: &str =
+    "    val status = STATUS_OF_THREAD.get()\n    status.code = UNIFFI_CALL_SUCCESS\n";
 const STATUSES: &str =
     "\nprivate val STATUS_OF_THREAD = ThreadLocal.withInitial { UniffiRustCallStatus() }\n";
 

@@ -10,7 +10,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use leasehold_bridge::Attempt;
+use leasehold_bridge::{Attempt, EventLoop};
 
 /// How long the end of an environment may be delayed. What could not be given back in time expires.
 const GRACE: Duration = Duration::from_secs(1);
@@ -47,6 +47,8 @@ impl Drop for Place {
 
 /// Cancels what waits and gives back what is held here.
 pub(crate) fn give_back() {
+    // What is waited for below is read by this thread: its loop has no turn any more.
+    EventLoop::disown_thread();
     let here = HERE.with_borrow_mut(std::mem::take);
     let attempts: Vec<_> = here.attempts.into_values().filter_map(|one| one.upgrade()).collect();
     let releases: Vec<_> = attempts

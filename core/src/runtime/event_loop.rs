@@ -141,6 +141,11 @@ impl EventLoop {
         OWN.set(Arc::downgrade(self));
     }
 
+    /// Ends that: the thread will not run the loop any more, but may still wait for what it starts.
+    pub fn disown_thread() {
+        OWN.set(Weak::new());
+    }
+
     /// The same for what `start` starts.
     pub fn starting<T>(self: &Arc<Self>, start: impl FnOnce() -> T) -> T {
         let before = OWN.replace(Arc::downgrade(self));
