@@ -11,8 +11,6 @@ use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::io;
 use std::pin::{Pin, pin};
-#[cfg(feature = "native")]
-use std::sync::Weak;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
 use std::time::Duration;
@@ -21,10 +19,9 @@ use tokio::sync::{Notify, oneshot};
 
 use super::gather::{Asker, Gather, hand_out};
 use super::link::{Link, Purpose};
+use super::reader::Reading;
 use super::resp::{self, Value};
 use super::script::{Call, Script};
-#[cfg(feature = "native")]
-use crate::runtime;
 use crate::sys::{BootTime, MaybeSend, MaybeSync, Sys};
 use crate::{Error, ErrorKind, Result};
 
@@ -39,18 +36,6 @@ const DIRECT: usize = 3;
 /// short lease has the time to find out once, not twice.
 const RENEWAL_SILENCE: Duration = Duration::from_millis(250);
 
-/// How long after a waiter was queued its grant may come, without another word from it.
-#[cfg(feature = "native")]
-const LISTENING: Duration = Duration::from_secs(3);
-
-/// An event loop that did not read for this long, though it leads, is blocked or has nothing to do:
-/// the driver reads on.
-#[cfg(feature = "native")]
-const LOOP_PATIENCE: Duration = Duration::from_millis(50);
-/// Where others use a connection, too, an event loop does not lead it for so long.
-#[cfg(feature = "native")]
-const LOOP_PAUSE: Duration = Duration::from_millis(200);
-
 /// What a connection tells of.
 pub(super) trait Ear: MaybeSend + MaybeSync {
     /// The server pushed this.
@@ -59,64 +44,35 @@ pub(super) trait Ear: MaybeSend + MaybeSync {
 
 /// One connection.
 pub(super) struct Conn {
-    link: Arc<dyn Link>,
-    sys: Sys,
+    pub(super) link: Arc<dyn Link>,
+    pub(super) sys: Sys,
     pipe: Mutex<Pipe>,
     inbound: Mutex<Vec<u8>>,
     ear: Option<Arc<dyn Ear>>,
     silence: Duration,
-    nudge: Notify,
+    pub(super) nudge: Notify,
 }
 
 #[derive(Default)]
-struct Pipe {
-    due: VecDeque<Due>,
+pub(super) struct Pipe {
+    pub(super) due: VecDeque<Due>,
     gather: Gather,
     /// What is to be sent, and whether someone is about to.
     out: Vec<u8>,
     writing: bool,
     heard_at: BootTime,
-    dead: Option<End>,
-    reader: Reader,
-    /// When a waiter of ours was last told that it is queued.
-    #[cfg(feature = "native")]
-    queued_at: Option<BootTime>,
-    /// The same of waiters of no event loop.
-    #[cfg(feature = "native")]
-    queued_elsewhere_at: Option<BootTime>,
-    /// How often an event loop read.
-    #[cfg(feature = "native")]
-    turns: u64,
-    /// When an event loop may lead again.
-    #[cfg(feature = "native")]
-    loops_from: BootTime,
-}
-
-/// Who reads.
-#[derive(Default)]
-enum Reader {
-    /// The driver.
-    #[default]
-    Driver,
-    /// A thread that waits for a reply.
-    #[cfg(feature = "native")]
-    Leader,
-    /// An event loop.
-    #[cfg(feature = "native")]
-    Loop(runtime::Lead),
-    /// Nobody: nothing is due.
-    #[cfg(feature = "native")]
-    Nobody,
+    pub(super) dead: Option<End>,
+    pub(super) reading: Reading,
 }
 
 /// Why a connection can't be used any more.
 #[derive(Clone)]
-struct End {
+pub(super) struct End {
     kind: ErrorKind,
     why: String,
 }
 
-struct Due {
+pub(super) struct Due {
     sent: BootTime,
     to: To,
 }
@@ -170,7 +126,7 @@ impl Conn {
                 pipe.due.push_back(Due { sent, to: To::Request(reply) });
                 // With the reply's place: the order of the bytes is the order of the replies.
                 pipe.out.extend_from_slice(bytes);
-                if pipe.driven() && pipe.due.len() > DIRECT {
+                if pipe.reading.driven() && pipe.due.len() > DIRECT {
                     // Many at once: the driver sends them together.
                     drop(pipe);
                     self.nudge.notify_one();
@@ -194,14 +150,14 @@ impl Conn {
             let mut pipe = self.pipe();
             if let Some(why) = &pipe.dead {
                 let _ = asker.send(Err(lost(why)));
-            } else if pipe.gather.full(pipe.alone()) {
+            } else if pipe.gather.full(pipe.reading.alone()) {
                 let first = pipe.gather.add(script, call, asker);
                 // By the driver, whose turn comes after those of all who can run now; where another
                 // reads, at the next answer.
-                if first && pipe.gather.may_go() && pipe.driven() {
+                if first && pipe.gather.may_go() && pipe.reading.driven() {
                     drop(pipe);
                     self.nudge.notify_one();
-                } else if pipe.gather.worth_going() && !pipe.driven() {
+                } else if pipe.gather.worth_going() && !pipe.reading.driven() {
                     drop(pipe);
                     self.send_gathered();
                 }
@@ -218,7 +174,7 @@ impl Conn {
     }
 
     /// Sends the calls that waited for an answer, or for the others of a burst.
-    fn send_gathered(&self) {
+    pub(super) fn send_gathered(&self) {
         let mut pipe = self.pipe();
         while let Some((bytes, askers)) = pipe.gather.next() {
             pipe.due.push_back(Due { sent: self.sys.now(), to: To::Call(askers) });
@@ -242,11 +198,7 @@ impl Conn {
             }
             bytes.clear();
             pipe = self.pipe();
-            #[cfg(feature = "native")]
-            if matches!(pipe.reader, Reader::Loop(_)) && self.link.descriptor().is_none() {
-                // Something is left to be written, which a loop does not look after.
-                self.to_driver(&mut pipe);
-            }
+            self.after_write(&mut pipe);
             if pipe.out.capacity() == 0 {
                 pipe.out = bytes;
             }
@@ -259,17 +211,14 @@ impl Conn {
         self.end(End::new(why));
     }
 
-    fn end(&self, why: End) {
+    pub(super) fn end(&self, why: End) {
         let (due, waiting) = {
             let mut pipe = self.pipe();
             if pipe.dead.is_some() {
                 return;
             }
             pipe.dead = Some(why.clone());
-            #[cfg(feature = "native")]
-            if let Reader::Loop(_) = pipe.reader {
-                pipe.reader = Reader::Driver;
-            }
+            pipe.reading.ended();
             (std::mem::take(&mut pipe.due), pipe.gather.give_up())
         };
         self.link.close();
@@ -293,7 +242,7 @@ impl Conn {
                 if let Some(why) = &pipe.dead {
                     return why.why.clone();
                 }
-                let driving = pipe.driven();
+                let driving = pipe.reading.driven();
                 if !pipe.out.is_empty() && !pipe.writing {
                     self.write(pipe);
                 }
@@ -318,7 +267,7 @@ impl Conn {
     }
 
     /// Hands out what has arrived.
-    fn pump(&self) -> Result<(), End> {
+    pub(super) fn pump(&self) -> Result<(), End> {
         let mut events = Vec::new();
         let mut answered = false;
         let read = self.read(&mut events);
@@ -395,208 +344,8 @@ impl Conn {
         }
     }
 
-    /// Sees to it that what is due is read, where this thread goes on to other things.
-    #[cfg(feature = "native")]
-    fn see_to(self: &Arc<Self>) {
-        match runtime::mode() {
-            runtime::Mode::Blocking => {
-                let this: Weak<dyn runtime::Source> = Arc::downgrade(self) as _;
-                return runtime::offer(this);
-            }
-            runtime::Mode::Loop if self.attend() => return,
-            runtime::Mode::Loop | runtime::Mode::Async => {}
-        }
-        let mut pipe = self.pipe();
-        match pipe.reader {
-            Reader::Nobody => self.to_driver(&mut pipe),
-            Reader::Loop(_) => {
-                // It may be busy with anything, and is not to keep others waiting.
-                pipe.loops_from = self.sys.now() + LOOP_PAUSE;
-                self.to_driver(&mut pipe);
-            }
-            Reader::Driver | Reader::Leader => {}
-        }
-    }
-
-    /// Has the event loop of this thread read, if nobody else waits for anything; whether it does.
-    #[cfg(feature = "native")]
-    fn attend(self: &Arc<Self>) -> bool {
-        let Some(here) = runtime::event_loop() else { return false };
-        let now = self.sys.now();
-        let socket = self.link.descriptor();
-        let mut pipe = self.pipe();
-        match &pipe.reader {
-            Reader::Loop(lead) => return lead.is_of(&here),
-            Reader::Leader => return false,
-            Reader::Driver | Reader::Nobody => {}
-        }
-        let mine = pipe.due.len() <= 1 && !pipe.listening_elsewhere(now);
-        if !mine || now < pipe.loops_from || pipe.dead.is_some() {
-            return false;
-        }
-        let this: Weak<dyn runtime::Attended> = Arc::downgrade(self) as _;
-        let Some(lead) = socket.and_then(|socket| here.lead(socket, this)) else { return false };
-        let (driven, turns) = (pipe.driven(), pipe.turns);
-        pipe.reader = Reader::Loop(lead);
-        drop(pipe);
-        if driven {
-            self.nudge.notify_one();
-        }
-        self.sys.spawn(Box::pin(Arc::clone(self).oversee(here, turns)));
-        true
-    }
-
-    /// Has the driver read on as soon as `here` does not any more.
-    #[cfg(feature = "native")]
-    async fn oversee(self: Arc<Self>, here: Arc<runtime::EventLoop>, mut turns: u64) {
-        loop {
-            self.sys.sleep_until(self.sys.now() + LOOP_PATIENCE).await;
-            let mut pipe = self.pipe();
-            match &pipe.reader {
-                Reader::Loop(lead) if lead.is_of(&here) => {}
-                _ => return,
-            }
-            if pipe.turns == turns {
-                return self.to_driver(&mut pipe);
-            }
-            turns = pipe.turns;
-        }
-    }
-
-    /// Has the driver read.
-    #[cfg(feature = "native")]
-    fn to_driver(&self, pipe: &mut Pipe) {
-        pipe.reader = Reader::Driver;
-        self.nudge.notify_one();
-    }
-
-    #[cfg(not(feature = "native"))]
-    fn see_to(self: &Arc<Self>) {}
-
-    /// A waiter was told that it is queued: its grant will come without a request.
-    pub(super) fn expect_push(self: &Arc<Self>) {
-        #[cfg(feature = "native")]
-        {
-            let now = self.sys.now();
-            let mut pipe = self.pipe();
-            pipe.queued_at = Some(now);
-            if runtime::mode() != runtime::Mode::Loop {
-                pipe.queued_elsewhere_at = Some(now);
-            }
-        }
-        self.see_to();
-    }
-
-    fn pipe(&self) -> MutexGuard<'_, Pipe> {
+    pub(super) fn pipe(&self) -> MutexGuard<'_, Pipe> {
         self.pipe.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Pipe {
-    fn driven(&self) -> bool {
-        matches!(self.reader, Reader::Driver)
-    }
-
-    /// Whether this thread makes one call at a time: it waits for the answer before the next.
-    #[cfg(feature = "native")]
-    fn alone(&self) -> bool {
-        match runtime::mode() {
-            runtime::Mode::Async => false,
-            // The other callbacks of a turn have calls, too, and what comes of the turn is sent at
-            // its end.
-            runtime::Mode::Blocking | runtime::Mode::Loop => {
-                !matches!(&self.reader, Reader::Loop(lead) if lead.in_turn())
-            }
-        }
-    }
-
-    #[cfg(not(feature = "native"))]
-    fn alone(&self) -> bool {
-        false
-    }
-
-    #[cfg(feature = "native")]
-    fn listening(&self, now: BootTime) -> bool {
-        self.queued_at.is_some_and(|at| now.since(at) < LISTENING)
-    }
-
-    #[cfg(feature = "native")]
-    fn listening_elsewhere(&self, now: BootTime) -> bool {
-        self.queued_elsewhere_at.is_some_and(|at| now.since(at) < LISTENING)
-    }
-}
-
-#[cfg(feature = "native")]
-impl runtime::Source for Conn {
-    fn lead(&self, parked: &runtime::Parked, until: BootTime) -> bool {
-        let Some(socket) = self.link.descriptor() else { return false };
-        {
-            let now = self.sys.now();
-            let mut pipe = self.pipe();
-            if let Reader::Loop(_) = pipe.reader {
-                // It may be busy with anything, also with waiting in this very thread.
-                pipe.loops_from = now + LOOP_PAUSE;
-                self.to_driver(&mut pipe);
-            }
-            let mine = match pipe.reader {
-                Reader::Nobody => true,
-                Reader::Leader | Reader::Loop(_) => false,
-                // Taken over from the driver only where the one due reply is this thread's.
-                Reader::Driver => pipe.due.len() == 1 && !pipe.listening(now),
-            };
-            if !mine || pipe.dead.is_some() {
-                return false;
-            }
-            let driven = pipe.driven();
-            pipe.reader = Reader::Leader;
-            drop(pipe);
-            if driven {
-                self.nudge.notify_one();
-            }
-        }
-        while self.alive() {
-            match parked.readable(socket, until) {
-                runtime::Came::End => break,
-                runtime::Came::Nothing => {}
-                runtime::Came::Bytes => {
-                    if let Err(why) = self.pump() {
-                        self.end(why);
-                    }
-                }
-            }
-        }
-        self.pipe().reader = Reader::Nobody;
-        true
-    }
-
-    fn leave(&self) {
-        let more = {
-            let now = self.sys.now();
-            let mut pipe = self.pipe();
-            let due = !pipe.due.is_empty() || pipe.listening(now);
-            let more = due && matches!(pipe.reader, Reader::Nobody);
-            if more {
-                pipe.reader = Reader::Driver;
-            }
-            more
-        };
-        if more {
-            self.nudge.notify_one();
-        }
-    }
-}
-
-#[cfg(feature = "native")]
-impl runtime::Attended for Conn {
-    fn serve(&self) {
-        self.pipe().turns += 1;
-        if let Err(why) = self.pump() {
-            self.end(why);
-        }
-    }
-
-    fn flush(&self) {
-        self.send_gathered();
     }
 }
 

@@ -11,6 +11,11 @@ mod keys;
 mod link;
 mod nolua;
 mod pushes;
+#[cfg(feature = "native")]
+mod reader;
+#[cfg(not(feature = "native"))]
+#[path = "driven.rs"]
+mod reader;
 mod resp;
 mod script;
 mod session;

@@ -1,0 +1,37 @@
+//! Who reads a connection's answers where there are no threads: its driver. See `reader.rs`.
+
+use std::sync::Arc;
+
+use super::conn::{Conn, Pipe};
+
+/// Who reads: the driver.
+#[derive(Default)]
+pub(super) struct Reading;
+
+#[allow(clippy::unused_self, reason = "the same calls as where there are threads")]
+impl Reading {
+    /// Whether the driver does.
+    pub(super) fn driven(&self) -> bool {
+        true
+    }
+
+    /// There is nothing to be read any more.
+    pub(super) fn ended(&mut self) {}
+
+    /// Whether this thread makes one call at a time: it has others meanwhile.
+    pub(super) fn alone(&self) -> bool {
+        false
+    }
+}
+
+#[allow(clippy::unused_self, reason = "the same calls as where there are threads")]
+impl Conn {
+    /// Sees to it that what is due is read.
+    pub(super) fn see_to(self: &Arc<Self>) {}
+
+    /// A waiter was told that it is queued.
+    pub(super) fn expect_push(self: &Arc<Self>) {}
+
+    /// What was written may have been too much for the link.
+    pub(super) fn after_write(&self, _: &mut Pipe) {}
+}

@@ -1,0 +1,248 @@
+//! Who reads a connection's answers: its driver, the one thread that waits for one, or an event loop.
+//!
+//! Whoever wants an answer and waits anyway saves a wake-up by reading it. The traps: two who want
+//! answers can't both read, so the one who may be busy with other things gives way; and an event loop
+//! that its program blocks, or that is gone, reads nothing and says nothing, so it is overseen.
+
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use super::conn::{Conn, Pipe};
+use crate::runtime;
+use crate::sys::BootTime;
+
+/// How long after a waiter was queued its grant may come, without another word from it.
+const LISTENING: Duration = Duration::from_secs(3);
+
+/// An event loop that did not read for this long, though it leads, is blocked or has nothing to do:
+/// the driver reads on.
+const LOOP_PATIENCE: Duration = Duration::from_millis(50);
+/// Where others use a connection, too, an event loop does not lead it for so long.
+const LOOP_PAUSE: Duration = Duration::from_millis(200);
+
+/// Who reads, and who else wants to.
+#[derive(Default)]
+pub(super) struct Reading {
+    by: Reader,
+    /// When a waiter of ours was last told that it is queued.
+    queued_at: Option<BootTime>,
+    /// The same of waiters of no event loop.
+    queued_elsewhere_at: Option<BootTime>,
+    /// How often an event loop read.
+    turns: u64,
+    /// When an event loop may lead again.
+    loops_from: BootTime,
+}
+
+/// Who reads.
+#[derive(Default)]
+enum Reader {
+    /// The driver.
+    #[default]
+    Driver,
+    /// A thread that waits for a reply.
+    Leader,
+    /// An event loop.
+    Loop(runtime::Lead),
+    /// Nobody: nothing is due.
+    Nobody,
+}
+
+impl Reading {
+    /// Whether the driver does.
+    pub(super) fn driven(&self) -> bool {
+        matches!(self.by, Reader::Driver)
+    }
+
+    /// There is nothing to be read any more. An event loop that leads watches a copy of the socket,
+    /// which goes with its lead.
+    pub(super) fn ended(&mut self) {
+        self.by = Reader::Driver;
+    }
+
+    /// Whether this thread makes one call at a time: it waits for the answer before the next.
+    pub(super) fn alone(&self) -> bool {
+        match runtime::mode() {
+            runtime::Mode::Async => false,
+            // The other callbacks of a turn have calls, too, and what comes of the turn is sent at
+            // its end.
+            runtime::Mode::Blocking | runtime::Mode::Loop => {
+                !matches!(&self.by, Reader::Loop(lead) if lead.in_turn())
+            }
+        }
+    }
+
+    fn listening(&self, now: BootTime) -> bool {
+        self.queued_at.is_some_and(|at| now.since(at) < LISTENING)
+    }
+
+    fn listening_elsewhere(&self, now: BootTime) -> bool {
+        self.queued_elsewhere_at.is_some_and(|at| now.since(at) < LISTENING)
+    }
+}
+
+impl Conn {
+    /// Sees to it that what is due is read, where this thread goes on to other things.
+    pub(super) fn see_to(self: &Arc<Self>) {
+        match runtime::mode() {
+            runtime::Mode::Blocking => {
+                let this: Weak<dyn runtime::Source> = Arc::downgrade(self) as _;
+                return runtime::offer(this);
+            }
+            runtime::Mode::Loop if self.attend() => return,
+            runtime::Mode::Loop | runtime::Mode::Async => {}
+        }
+        let mut pipe = self.pipe();
+        match pipe.reading.by {
+            Reader::Nobody => self.to_driver(&mut pipe),
+            Reader::Loop(_) => {
+                // It may be busy with anything, and is not to keep others waiting.
+                pipe.reading.loops_from = self.sys.now() + LOOP_PAUSE;
+                self.to_driver(&mut pipe);
+            }
+            Reader::Driver | Reader::Leader => {}
+        }
+    }
+
+    /// Has the event loop of this thread read, if nobody else waits for anything; whether it does.
+    fn attend(self: &Arc<Self>) -> bool {
+        let Some(here) = runtime::event_loop() else { return false };
+        let now = self.sys.now();
+        let socket = self.link.descriptor();
+        let mut pipe = self.pipe();
+        match &pipe.reading.by {
+            Reader::Loop(lead) => return lead.is_of(&here),
+            Reader::Leader => return false,
+            Reader::Driver | Reader::Nobody => {}
+        }
+        let mine = pipe.due.len() <= 1 && !pipe.reading.listening_elsewhere(now);
+        if !mine || now < pipe.reading.loops_from || pipe.dead.is_some() {
+            return false;
+        }
+        let this: Weak<dyn runtime::Attended> = Arc::downgrade(self) as _;
+        let Some(lead) = socket.and_then(|socket| here.lead(socket, this)) else { return false };
+        let (driven, turns) = (pipe.reading.driven(), pipe.reading.turns);
+        pipe.reading.by = Reader::Loop(lead);
+        drop(pipe);
+        if driven {
+            self.nudge.notify_one();
+        }
+        self.sys.spawn(Box::pin(Arc::clone(self).oversee(here, turns)));
+        true
+    }
+
+    /// Has the driver read on as soon as `here` does not any more.
+    async fn oversee(self: Arc<Self>, here: Arc<runtime::EventLoop>, mut turns: u64) {
+        loop {
+            self.sys.sleep_until(self.sys.now() + LOOP_PATIENCE).await;
+            let mut pipe = self.pipe();
+            match &pipe.reading.by {
+                Reader::Loop(lead) if lead.is_of(&here) => {}
+                _ => return,
+            }
+            if pipe.reading.turns == turns {
+                return self.to_driver(&mut pipe);
+            }
+            turns = pipe.reading.turns;
+        }
+    }
+
+    /// Has the driver read.
+    fn to_driver(&self, pipe: &mut Pipe) {
+        pipe.reading.by = Reader::Driver;
+        self.nudge.notify_one();
+    }
+
+    /// A waiter was told that it is queued: its grant will come without a request.
+    pub(super) fn expect_push(self: &Arc<Self>) {
+        let now = self.sys.now();
+        {
+            let mut pipe = self.pipe();
+            pipe.reading.queued_at = Some(now);
+            if runtime::mode() != runtime::Mode::Loop {
+                pipe.reading.queued_elsewhere_at = Some(now);
+            }
+        }
+        self.see_to();
+    }
+
+    /// What was written may have been too much for the socket.
+    pub(super) fn after_write(&self, pipe: &mut Pipe) {
+        if matches!(pipe.reading.by, Reader::Loop(_)) && self.link.descriptor().is_none() {
+            // The rest is still to be written, which a loop does not look after.
+            self.to_driver(pipe);
+        }
+    }
+}
+
+impl runtime::Source for Conn {
+    fn lead(&self, parked: &runtime::Parked, until: BootTime) -> bool {
+        let Some(socket) = self.link.descriptor() else { return false };
+        {
+            let now = self.sys.now();
+            let mut pipe = self.pipe();
+            if let Reader::Loop(_) = pipe.reading.by {
+                // It may be busy with anything, also with waiting in this very thread.
+                pipe.reading.loops_from = now + LOOP_PAUSE;
+                self.to_driver(&mut pipe);
+            }
+            let mine = match pipe.reading.by {
+                Reader::Nobody => true,
+                Reader::Leader | Reader::Loop(_) => false,
+                // Taken over from the driver only where the one due reply is this thread's.
+                Reader::Driver => pipe.due.len() == 1 && !pipe.reading.listening(now),
+            };
+            if !mine || pipe.dead.is_some() {
+                return false;
+            }
+            let driven = pipe.reading.driven();
+            pipe.reading.by = Reader::Leader;
+            drop(pipe);
+            if driven {
+                self.nudge.notify_one();
+            }
+        }
+        while self.alive() {
+            match parked.readable(socket, until) {
+                runtime::Came::End => break,
+                runtime::Came::Nothing => {}
+                runtime::Came::Bytes => {
+                    if let Err(why) = self.pump() {
+                        self.end(why);
+                    }
+                }
+            }
+        }
+        self.pipe().reading.by = Reader::Nobody;
+        true
+    }
+
+    fn leave(&self) {
+        let more = {
+            let now = self.sys.now();
+            let mut pipe = self.pipe();
+            let due = !pipe.due.is_empty() || pipe.reading.listening(now);
+            let more = due && matches!(pipe.reading.by, Reader::Nobody);
+            if more {
+                pipe.reading.by = Reader::Driver;
+            }
+            more
+        };
+        if more {
+            self.nudge.notify_one();
+        }
+    }
+}
+
+impl runtime::Attended for Conn {
+    fn serve(&self) {
+        self.pipe().reading.turns += 1;
+        if let Err(why) = self.pump() {
+            self.end(why);
+        }
+    }
+
+    fn flush(&self) {
+        self.send_gathered();
+    }
+}
