@@ -100,8 +100,11 @@ export function listen(attempt: Attempt, listener: Listener): number {
 /** Has `listener` told when `work` is done; that keeps the process no more alive than a lease does. */
 export function hear(work: Work, listener: Listener): void {
   const key = ++lastKey;
-  listeners.set(key, new WeakRef(listener));
-  work.notify(mailbox, key);
+  if (work.notify(mailbox, key)) {
+    listeners.set(key, new WeakRef(listener));
+  } else {
+    queueMicrotask(() => listener.lost());
+  }
 }
 
 /** Tells a listener nothing any more. */

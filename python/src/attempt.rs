@@ -20,7 +20,7 @@ pub(crate) struct Attempt(Bridge);
 impl Attempt {
     /// The result, if there is one.
     fn poll(&self, py: Python<'_>) -> PyResult<Option<Py<PyAny>>> {
-        self.plain(py, self.0.outcome())
+        self.plain(py, self.0.peek())
     }
 
     /// Waits for the result, at most `millis`, with the interpreter's lock given up.

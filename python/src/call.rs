@@ -53,7 +53,7 @@ trait Work: Send + Sync {
 
 impl<T: Plain> Work for Pending<T> {
     fn poll(&self, py: Python<'_>) -> PyResult<Option<Py<PyAny>>> {
-        self.result().map(|result| plain(py, result)).transpose()
+        self.peek().map(|result| plain(py, result)).transpose()
     }
 
     fn wait(&self, py: Python<'_>, slice: Duration) -> PyResult<Option<Py<PyAny>>> {

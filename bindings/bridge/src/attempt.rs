@@ -169,6 +169,12 @@ impl Attempt {
         self.seen(self.done.result())
     }
 
+    /// The same, which moves nothing: see [`Pending::peek`].
+    #[must_use]
+    pub fn peek(&self) -> Option<Outcome> {
+        self.seen(self.done.peek())
+    }
+
     /// Blocks for the outcome, at most `slice`.
     #[must_use]
     pub fn wait_for(&self, slice: Duration) -> Option<Outcome> {

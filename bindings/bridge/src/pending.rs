@@ -7,7 +7,7 @@
 //! there is something to do: to wake a thread so that it finds nothing costs more than the rest of a
 //! call. Where the caller runs an event loop, the loop goes on with it as soon as it has read what the
 //! work waits for. The trap: work that nobody polls stands still, so whoever stops blocking without a
-//! result hands it over, and a mere look at the result moves nothing.
+//! result hands it over, and so does a look, unless it is a peek before blocking.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -82,9 +82,17 @@ impl<T: Clone + Send + 'static> Pending<T> {
         Self { inner: Inherited::new(Arc::new(inner)), stop }
     }
 
-    /// The result, if the work is done. To look moves nothing: wait, or be called back.
+    /// The result, if the work is done. Whoever looks does not block for it: our runtime goes on.
     #[must_use]
     pub fn result(&self) -> Option<Result<T, ErrorInfo>> {
+        self.hand_over();
+        self.peek()
+    }
+
+    /// The same for a caller that may block for it next, or be called back, or drop it at once: a look
+    /// moves nothing.
+    #[must_use]
+    pub fn peek(&self) -> Option<Result<T, ErrorInfo>> {
         if self.inner.forked() {
             return Some(Err(ErrorInfo::forked("the pending call")));
         }

@@ -24,7 +24,7 @@ internal class Ear(
         call = checkNotNull(attempt.askedBack())
         // Weak: a lease that is forgotten must be found to be.
         val weak = WeakReference(this)
-        Post.listen(call::notify) { weak.get()?.ring() }
+        Post.listen(call::tell) { weak.get()?.ring() }
     }
 
     private fun ring() {
