@@ -245,6 +245,8 @@ async fn run(watchdog: Arc<Watchdog>) {
                 watchdog.rearm(&held);
                 continue;
             }
+            // Whoever is told may end the process: not before the lock is on its way back.
+            let _under_way = watchdog.reaper.wait_for_mine();
             let reason = held.overdue();
             watchdog.lose(&held, reason);
             // A longest tenure ends for good: the next holder need not wait for the expiry.
