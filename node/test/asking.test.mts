@@ -84,6 +84,7 @@ onEachStore("what an aborted wait was told is told again", async (client) => {
     });
     const waiting = new AbortController();
     const next = lease.askedBack({ signal: waiting.signal }).next();
+    // No event is awaited: the abort is to come at another moment each time, before and after the news.
     for (let turn = 0; turn < turns; turn += 1) {
       await new Promise((resolve) => setTimeout(resolve, 1));
     }

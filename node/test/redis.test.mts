@@ -116,7 +116,8 @@ describe("redis", { skip: noRedis }, () => {
     const names = ["b", "a", "c", "d", "e", "f"];
     const asked = names.slice(1).map((name) => client.acquire(name, { ttl: TTL }));
     const released = first.release();
-    // The answers, and the push of a grant, lie in the socket.
+    // The answers, and the push of a grant, lie in the socket. Time itself is what is waited for: the look
+    // comes when whatever was not renewed has expired.
     const look = `
       import { connect } from "leasehold";
       const client = connect(${JSON.stringify(redis?.direct)});

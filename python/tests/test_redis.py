@@ -127,6 +127,7 @@ def test_what_a_blocked_loop_does_not_read_is_read(
     seen: list[int | None] = []
 
     def look() -> None:
+        # Time itself is what is waited for: then whatever was not renewed has expired.
         time.sleep(2 * TTL)
         for name in names:
             holder = other.inspect(name).holder

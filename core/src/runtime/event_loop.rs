@@ -146,14 +146,6 @@ impl EventLoop {
         OWN.set(Weak::new());
     }
 
-    /// The same for what `start` starts.
-    pub fn starting<T>(self: &Arc<Self>, start: impl FnOnce() -> T) -> T {
-        let before = OWN.replace(Arc::downgrade(self));
-        let started = start();
-        OWN.set(before);
-        started
-    }
-
     /// The loop for which this thread starts what it starts.
     #[must_use]
     pub fn of_thread() -> Option<Arc<Self>> {
