@@ -47,7 +47,7 @@ pub enum Order {
     #[default]
     Fifo,
     /// Those of one client wait for each other, and one of them in the store for all. A lock that one of
-    /// them gives back goes to the next with no step of the store in between: to at most 64 of them,
+    /// them gives back goes to the next with no step of the store in between: to at most 512 of them,
     /// for at most 50 ms or half the ttl, and then behind whoever waits elsewhere. Each has a lease and
     /// a fence of its own; the store shows the first of them as the holder, with the largest fence they
     /// may use.

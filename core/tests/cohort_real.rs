@@ -32,7 +32,7 @@ const PROCESSES: &[Test] = &[
 ];
 
 /// So many hold one tenure in turn, at most.
-const MOST: u64 = 64;
+const MOST: u64 = 512;
 
 fn main() {
     let mut arguments = Arguments::from_args();

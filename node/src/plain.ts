@@ -227,7 +227,7 @@ export interface LockOptions extends TryOptions {
   readonly deadlockPriority?: number | undefined;
   /**
    * `"fifo"` (the default) or, for a lock that many calls of this process contend for, `"throughput"`: it
-   * goes from one to the next with no step of the store in between, to at most 64 of them and for
+   * goes from one to the next with no step of the store in between, to at most 512 of them and for
    * at most 50 ms, then to whoever waits elsewhere. Each has a lease and a fence of its own. Without an
    * owner, and for exclusive locks that are taken alone.
    */

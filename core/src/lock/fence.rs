@@ -10,8 +10,9 @@ use crate::{Error, ErrorKind, Result};
 /// The largest fence: 2^53 − 1, the largest integer that JavaScript and Lua hold exactly.
 pub const MAX_FENCE: u64 = (1 << 53) - 1;
 
-/// The most fences that one tenure reserves.
-pub const MAX_FENCES: u32 = 64;
+/// The most fences that one tenure reserves: about as many as a store's clock goes on in microseconds while
+/// so many hold it in turn, so that the fences stay behind it.
+pub const MAX_FENCES: u32 = 512;
 
 /// The fence after `previous` when the store's wall clock reads `wall_us`.
 ///

@@ -9,14 +9,13 @@
 //! so every [`turn`](EventLoop::turn) must be followed by its [`flush`](EventLoop::flush).
 
 use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
 use std::fmt;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use super::parked::in_loop;
-use crate::sys::Poller;
 use crate::sys::fork::generation;
+use crate::sys::{OwnMap, Poller};
 
 /// Something that an event loop can read from.
 pub(crate) trait Attended: Send + Sync {
@@ -56,7 +55,7 @@ pub struct EventLoop {
 #[derive(Default)]
 struct Sources {
     last: u64,
-    each: HashMap<u64, Weak<dyn Attended>>,
+    each: OwnMap<u64, Weak<dyn Attended>>,
 }
 
 impl EventLoop {

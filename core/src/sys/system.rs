@@ -50,6 +50,15 @@ impl Sys {
         Token::from_bytes(bytes)
     }
 
+    /// So many fresh secret tokens: the system is asked once.
+    #[must_use]
+    pub(crate) fn tokens(&self, count: usize) -> Vec<Token> {
+        let mut bytes = vec![0; 16 * count];
+        self.random.fill(&mut bytes);
+        let (tokens, _) = bytes.as_chunks();
+        tokens.iter().copied().map(Token::from_bytes).collect()
+    }
+
     /// `span` changed by up to ten percent either way, so that many clients don't move in step. No
     /// secret, so it asks the operating system only once, for a seed (SplitMix64; Steele, Lea and
     /// Flood, OOPSLA 2014).

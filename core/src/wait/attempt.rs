@@ -14,9 +14,9 @@ use crate::owner::Who;
 use crate::runtime::{Burial, Runtime, within};
 use crate::store::{Answer, Ask, Cancel, Hold, How, Kind};
 use crate::sys::fork::Inherited;
-use crate::sys::{BootTime, Sys};
+use crate::sys::{BootTime, Sys, Token};
 use crate::watchdog::{Held, Terms};
-use crate::{Error, ErrorKind, Lease, LostReason, Name, Result};
+use crate::{Error, ErrorKind, Lease, LostReason, Name, Profile, Result};
 
 /// A hand-off is given to the user at once only with this much belief left.
 const ENOUGH: Duration = Duration::from_millis(500);
@@ -32,6 +32,15 @@ pub(crate) struct Request {
     pub(crate) kind: Kind,
     pub(crate) options: LockOptions,
     pub(crate) who: Arc<Who>,
+}
+
+impl Request {
+    /// Whether people see the same of both.
+    pub(super) fn is_shown_as(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.who, &other.who)
+            && self.options.note == other.options.note
+            && self.options.deadlock_priority == other.options.deadlock_priority
+    }
 }
 
 /// What an attempt works with.
@@ -242,16 +251,22 @@ impl Attempt {
 
 /// A new attempt at what is requested.
 pub(super) fn ask_of(sys: &Sys, request: &Request) -> Ask {
-    let Request { name, kind, options, who } = request;
+    let Request { options, who, .. } = request;
+    ask_with(sys.token(), request, Arc::new(who.profile(sys.moment(), options)))
+}
+
+/// The same with this `token`, which people see as `profile`.
+pub(super) fn ask_with(token: Token, request: &Request, profile: Arc<Profile>) -> Ask {
+    let Request { name, kind, options, .. } = request;
     Ask {
         name: name.clone(),
         kind: *kind,
-        token: sys.token(),
+        token,
         ttl: options.ttl,
         grace: grace(options.ttl),
         wait: options.queueing(),
         owner: options.owner,
-        profile: Arc::new(who.profile(sys.moment(), options)),
+        profile,
     }
 }
 

@@ -33,7 +33,8 @@ use crate::sys::{BootTime, Sys};
 use crate::watchdog::Held;
 use crate::{Error, ErrorKind, Lease, LostReason, Name, Result};
 
-/// How many hold one tenure in turn, at most: by then the round trip is a small part of each.
+/// How many hold one tenure in turn, at most: by then the round trip is a small part of each. So many that
+/// hold it for no time take less than a millisecond; of all others [`SPAN`] lets fewer do so.
 const MOST: u32 = MAX_FENCES;
 /// How many fences are reserved at first, and then twice as many as were used the last time: fences that
 /// nobody used must not get ahead of the clock, which is what they are numbered by when their rows

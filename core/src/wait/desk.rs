@@ -5,7 +5,6 @@
 //! whose grant has come and is not watched yet, exactly one must give it back. It stands under
 //! `under_way` from before its first ask until its lease is watched, and who takes it off is the one.
 
-use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -18,7 +17,7 @@ use super::reentry::Reentry;
 use crate::options::{HEARTBEAT, REQUEST_TIMEOUT};
 use crate::runtime::within;
 use crate::store::{Answer, Ask, Grant, Hold, How, Pushed, Store};
-use crate::sys::{BootTime, Sys, Token};
+use crate::sys::{BootTime, OwnMap, Sys, Token};
 use crate::watchdog::{Schedule, believed_until, claimed_until};
 use crate::{Error, ErrorKind, Name, Result};
 
@@ -55,12 +54,12 @@ pub(crate) struct Desk {
 struct State {
     closed: bool,
     /// What the store may know of, by attempts that nobody watches yet.
-    under_way: HashMap<Token, Hold>,
+    under_way: OwnMap<Token, Hold>,
     running: bool,
     asleep_until: BootTime,
     last_id: u64,
-    entries: HashMap<u64, Entry>,
-    ids: HashMap<Token, u64>,
+    entries: OwnMap<u64, Entry>,
+    ids: OwnMap<Token, u64>,
     schedule: Schedule,
 }
 

@@ -8,7 +8,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::attempt::{Attempt, Request, Unsure, ask_of, nothing_done, too_late, waited_out};
+use super::attempt::{Attempt, Request, Unsure, ask_with, nothing_done, too_late, waited_out};
 use super::cohort::unsupported;
 use super::desk::{Outcome, settle, shut_down};
 use crate::lease::release_together;
@@ -17,7 +17,7 @@ use crate::runtime::within;
 use crate::store::{Answer, Ask, Hold, How};
 use crate::sys::BootTime;
 use crate::watchdog::Terms;
-use crate::{Error, ErrorKind, Lease, LostReason, Result};
+use crate::{Error, ErrorKind, Lease, LostReason, Profile, Result};
 
 /// What an ask for several came to.
 enum Tried {
@@ -162,8 +162,15 @@ impl Attempt {
         let sys = &self.runtime.sys;
         let mut asks = Vec::with_capacity(requests.len());
         let mut guards = Vec::with_capacity(requests.len());
-        for request in requests {
-            let ask = Ask { wait: None, ..ask_of(sys, request) };
+        let mut before: Option<(&Request, Arc<Profile>)> = None;
+        for (request, token) in requests.iter().zip(sys.tokens(requests.len())) {
+            // Most are shown alike: a thousand need not be described a thousand times.
+            let profile = match &before {
+                Some((like, profile)) if like.is_shown_as(request) => Arc::clone(profile),
+                _ => Arc::new(request.who.profile(sys.moment(), &request.options)),
+            };
+            before = Some((request, Arc::clone(&profile)));
+            let ask = Ask { wait: None, ..ask_with(token, request, profile) };
             guards.push(Unsure::new(self, &ask)?);
             asks.push(ask);
         }

@@ -17,7 +17,7 @@ use crate::LostReason;
 use crate::options::REQUEST_TIMEOUT;
 use crate::runtime::{Burial, Reaper, within};
 use crate::store::{Hold, Renewal, Store};
-use crate::sys::{BootTime, Sys};
+use crate::sys::{BootTime, OwnMap, Sys};
 
 /// Renewals in one request.
 const BATCH: usize = 500;
@@ -39,7 +39,7 @@ struct State {
     asleep_until: BootTime,
     last_id: u64,
     schedule: Schedule,
-    held: HashMap<u64, Watched>,
+    held: OwnMap<u64, Watched>,
 }
 
 struct Watched {

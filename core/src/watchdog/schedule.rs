@@ -1,14 +1,14 @@
 //! What is due when: a pure structure, so that it is tested without time passing.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 
-use crate::sys::BootTime;
+use crate::sys::{BootTime, OwnMap};
 
 /// Entries by the time they are due.
 #[derive(Debug, Default)]
 pub struct Schedule {
     order: BTreeSet<(BootTime, u64)>,
-    due: HashMap<u64, BootTime>,
+    due: OwnMap<u64, BootTime>,
 }
 
 impl Schedule {

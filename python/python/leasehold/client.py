@@ -138,7 +138,7 @@ class Client:
           as the ``priority``.
         - ``note``: free text for people who look at the lock, at most 256 bytes.
         - ``order``: ``"throughput"`` for a lock that many tasks or threads of this process contend
-          for: it goes from one to the next with no step of the store in between, to at most 64 of
+          for: it goes from one to the next with no step of the store in between, to at most 512 of
           them and for at most 50 ms, then to whoever waits elsewhere. Each has a lease and a fence
           of its own. Without an owner, and for locks that are taken alone.
         """

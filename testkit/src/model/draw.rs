@@ -169,7 +169,7 @@ impl Draw {
         let other = if free { self.below(100) } else { 50 };
         // An attempt's rank and fences are its own: they don't change between asks.
         let priority = [0, 0, 0, 0, 1, 1, -1][attempt];
-        let fences = [1, 16, 1, 64, 1, 16, 2][attempt];
+        let fences = [1, 16, 1, 512, 1, 16, 2][attempt];
         let wait = self.percent(waits).then(|| Wait {
             alive_for: millis(self.of([250, 1000, 60_000])),
             claim: millis(150),

@@ -6,7 +6,7 @@ use std::ops::Bound;
 
 use crate::lock::{Book, Capacity, Head, Rows, Sum, Tenure, Tomb, Waiter};
 use crate::store::{Kind, Wanting};
-use crate::sys::{BootTime, Token};
+use crate::sys::{BootTime, OwnMap, Token};
 use crate::{Error, Name, Owner, Result};
 
 /// Where a waiter stands: readers last, larger priority first, then arrival.
@@ -16,7 +16,7 @@ type Place = (bool, i64, u64);
 #[derive(Default, Debug)]
 pub struct Locks {
     locks: BTreeMap<Name, Lock>,
-    tombs: HashMap<Token, (Tomb, BootTime)>,
+    tombs: OwnMap<Token, (Tomb, BootTime)>,
     tomb_ends: BTreeSet<(BootTime, Token)>,
     /// Semaphores whose number of permits was changed.
     capacities: HashMap<Name, Capacity>,
@@ -34,7 +34,7 @@ struct Lock {
     /// Those of a lock that several may hold.
     shared: BTreeMap<Token, Tenure>,
     queue: BTreeMap<Place, Waiter>,
-    places: HashMap<Token, Place>,
+    places: OwnMap<Token, Place>,
 }
 
 impl Locks {

@@ -42,6 +42,15 @@ impl Keys {
     }
 }
 
+/// Which key goes with that of a lock, where two are enough.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Second {
+    /// Its state.
+    State,
+    /// Its queue.
+    Queue,
+}
+
 /// Where one client's locks lie.
 #[derive(Debug)]
 pub(super) struct Places {
@@ -87,17 +96,27 @@ impl Places {
 
     /// Appends the keys of `name` to a request.
     pub(super) fn write(&self, out: &mut Vec<u8>, name: &Name) {
+        self.write_own(out, name, &self.beside);
+        for before in &self.more {
+            resp::joined(out, &[before, name.as_str().as_bytes()]);
+        }
+    }
+
+    /// Appends the key of the lock `name` itself, and that of its state or of its queue.
+    pub(super) fn write_two(&self, out: &mut Vec<u8>, name: &Name, second: Second) {
+        let [state, _, queue] = self.beside;
+        self.write_own(out, name, &[if second == Second::State { state } else { queue }]);
+    }
+
+    fn write_own(&self, out: &mut Vec<u8>, name: &Name, beside: &[&[u8]]) {
         let (prefix, name) = (&self.prefix[..], name.as_str().as_bytes());
         let tag = match prefix {
             [] => tag_of(name),
             _ => tag_of(&[prefix, name].concat()),
         };
         resp::joined(out, &[prefix, name]);
-        for letter in self.beside {
+        for letter in beside {
             resp::joined(out, &[b"leasehold:{", tag, letter, prefix, name]);
-        }
-        for before in &self.more {
-            resp::joined(out, &[before, name]);
         }
     }
 

@@ -3,6 +3,7 @@
 //! cluster slot.
 
 mod address;
+mod alike;
 mod cells;
 mod conn;
 mod dialect;

@@ -35,6 +35,9 @@ pub(super) struct Scripts {
     pub(super) acquire_any: Arc<Script>,
     pub(super) renew: Arc<Script>,
     pub(super) release: Arc<Script>,
+    /// For several locks, where that is simple; none where a layout has more to do.
+    pub(super) acquire_all: Option<Arc<Script>>,
+    pub(super) release_all: Option<Arc<Script>>,
     pub(super) evict: Arc<Script>,
     pub(super) inspect: Arc<Script>,
     pub(super) resize: Arc<Script>,
@@ -92,6 +95,8 @@ impl Scripts {
             let body = [include_str!("lua/cell.lua"), steps].concat().replace(CLOCK, clock);
             Arc::new(Script::new(&body, 1))
         };
+        let of_all =
+            |steps: &str| short.then(|| Arc::new(Script::new(&steps.replace(CLOCK, clock), 1)));
         let when_short = |first| if short { first } else { "local done = {}\n" };
         Self {
             acquire: script(
@@ -110,6 +115,8 @@ impl Scripts {
                 include_str!("lua/release_steps.lua"),
                 TOGETHER,
             ),
+            acquire_all: of_all(include_str!("lua/acquire_all.lua")),
+            release_all: of_all(include_str!("lua/release_all.lua")),
             evict: of_one(include_str!("lua/evict.lua")),
             inspect: of_one(include_str!("lua/inspect.lua")),
             resize: of_one(include_str!("lua/resize.lua")),
@@ -280,7 +287,8 @@ mod tests {
             let Scripts {
                 acquire, renew, release, evict, resize, wants, cell_set, cell_watch, ..
             } = &scripts;
-            for script in [acquire, renew, release, evict, resize, wants, cell_set, cell_watch] {
+            let timed = [acquire, renew, release, evict, resize, wants, cell_set, cell_watch];
+            for script in timed.into_iter().chain(&scripts.acquire_all) {
                 assert!(!script.body.contains("TIME") && script.body.contains("fake()"));
             }
         }

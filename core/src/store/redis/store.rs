@@ -219,6 +219,11 @@ impl RedisStore {
     }
 
     async fn release_some(&self, holds: &[Hold], cancel: Cancel) -> Result<Vec<Released>> {
+        if cancel == Cancel::No
+            && let Some(released) = self.release_alike(holds).await?
+        {
+            return Ok(released);
+        }
         let call = {
             let mut call = self.about(holds.iter().map(|hold| &hold.name), holds.len());
             for hold in holds {
@@ -282,6 +287,9 @@ impl Store for RedisStore {
             if how == How::AllOrNothing {
                 if let Some(ask) = asks.iter().find(|ask| ask.wait.is_some()) {
                     return Err(crate::lock::all_or_nothing_waits(&ask.name));
+                }
+                if let Some(answers) = self.acquire_alike(asks).await? {
+                    return Ok(answers);
                 }
                 return if asks.is_empty() {
                     Ok(vec![])

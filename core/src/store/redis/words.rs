@@ -178,11 +178,16 @@ pub(super) fn each<Q, T>(
     answers.ok_or_else(|| odd("the script", value))
 }
 
-/// An ask's arguments, as lua/acquire.lua lists them.
-pub(super) fn write_ask(call: &mut Call, ask: &Ask, channel: &str) {
-    /// How long the state outlives its tenure: `KEEP` in lua/lock.lua.
-    const KEEP: u64 = 3_600_000;
-    let (span, grace) = (millis(ask.ttl + ask.grace).max(2), millis(ask.grace));
+/// How long the state outlives its tenure: `KEEP` in lua/lock.lua.
+pub(super) const KEEP: u64 = 3_600_000;
+
+/// For how many milliseconds a tenure is kept.
+pub(super) fn kept_ms(ttl: Duration, grace: Duration) -> u64 {
+    millis(ttl + grace).max(2)
+}
+
+/// The profile of an ask, and its owner.
+pub(super) fn profile_text(ask: &Ask) -> String {
     // A profile is strings and numbers: it can't fail to be JSON.
     let mut profile = serde_json::to_string(&*ask.profile).unwrap_or_default();
     if let Some(owner) = ask.owner
@@ -191,6 +196,13 @@ pub(super) fn write_ask(call: &mut Call, ask: &Ask, channel: &str) {
         // One member more: who reads only the profile passes it over.
         profile.push_str(&format!(",\"owner\":\"{:032x}\"}}", owner.number()));
     }
+    profile
+}
+
+/// An ask's arguments, as lua/acquire.lua lists them.
+pub(super) fn write_ask(call: &mut Call, ask: &Ask, channel: &str) {
+    let (span, grace) = (kept_ms(ask.ttl, ask.grace), millis(ask.grace));
+    let profile = profile_text(ask);
     let token = hex_bytes(&ask.token);
     let tag = match ask.kind {
         Kind::Exclusive => String::new(),

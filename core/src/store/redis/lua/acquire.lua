@@ -23,9 +23,9 @@ if #ARGV % 5 == 0 then
     if soon and fence < '9007199254740992'
       and call('SET', L, token, 'NX', 'PX', ARGV[at - 3]) then
       local s = call('SET', S, '0' .. fence .. ARGV[at - 1], 'PX', ARGV[at - 2], 'GET')
-      -- Nobody waits, the last fence is behind, by 64 at least where more than one is wanted, and its
+      -- Nobody waits, the last fence is behind, by 512 at least where more than one is wanted, and its
       -- tenure was given back, not run out.
-      local above = string.find(wait, '/', 1, true) and string.format('%016.0f', fence - 63) or fence
+      local above = string.find(wait, '/', 1, true) and string.format('%016.0f', fence - 511) or fence
       if not s or (byte(s) == 48 and sub(s, 2, 17) < above
         and sub(s, 2, 14) + sub(s, 18, 30) >= now) then
         if locks == 1 then return fence end
@@ -73,32 +73,4 @@ if #ARGV % 5 == 0 then
     later[L] = not done[index]
   end
   if left == 0 then return done end
-elseif ARGV[#ARGV] == 'all' and #KEYS > 4 and #KEYS <= 16000 then
-  -- All or nothing: looked at first, then taken. Whatever is not as simple is for the functions below;
-  -- so is what Lua has no room for on its stack.
-  local call, sub, byte = redis.call, string.sub, string.byte
-  local locks, states, seen, free = {}, {}, {}, true
-  local time = redis.call('TIME')
-  local fence, now = time[1] .. sub('00000' .. time[2], -6), time[1] * 1000 + time[2] / 1000
-  for index = 1, #KEYS / 4 do
-    local L = KEYS[4 * index - 3]
-    free = free and not seen[L]
-    locks[index], states[index], seen[L] = L, KEYS[4 * index - 2], true
-  end
-  if free and fence < '9007199254740992' and call('EXISTS', unpack(locks)) == 0 then
-    for _, s in ipairs(call('MGET', unpack(states))) do
-      free = free and (not s or (byte(s) == 48 and sub(s, 2, 17) < fence
-        and sub(s, 2, 14) + sub(s, 18, 30) >= now))
-    end
-    if free then
-      local answers = {}
-      for index = 1, #locks do
-        local at = 5 * index
-        call('SET', locks[index], ARGV[at - 4], 'PX', ARGV[at - 3])
-        call('SET', states[index], '0' .. fence .. ARGV[at - 1], 'PX', ARGV[at - 2])
-        answers[index] = fence
-      end
-      return answers
-    end
-  end
 end

@@ -63,7 +63,7 @@ public enum class Order(internal val word: String) {
 
     /**
      * For a lock that many of this process contend for: it goes from one to the next with no step of the
-     * store in between, to at most 64 of them and for at most 50 ms, then to whoever waits elsewhere.
+     * store in between, to at most 512 of them and for at most 50 ms, then to whoever waits elsewhere.
      * Each has a lease and a fence of its own. Without an owner, and for exclusive locks.
      */
     THROUGHPUT("throughput"),
