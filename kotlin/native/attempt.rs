@@ -43,7 +43,8 @@ impl Attempt {
 
     /// Has `key` put into `mailbox` when it comes to something; false, and nothing is put, if it has.
     pub fn notify(&self, mailbox: &Mailbox, key: u64) -> bool {
-        self.attempt.unless_done(mailbox.letter(key))
+        let letter = mailbox.letter(key);
+        self.attempt.unless_done(move |_| letter())
     }
 
     /// Stops waiting, or gives back what was obtained.

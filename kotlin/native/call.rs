@@ -113,7 +113,7 @@ impl<T: Plain> Work for Pending<T> {
     }
 
     fn unless_done(&self, callback: Box<dyn FnOnce() + Send>) -> bool {
-        Pending::unless_done(self, callback)
+        Pending::unless_done(self, move |_| callback())
     }
 
     fn cancel(&self) {

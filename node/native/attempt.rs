@@ -1,17 +1,15 @@
 //! One try to take a lock, and the tenure that it comes to: one object, which owns what it obtains.
 
-use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::{Arc, OnceLock};
 
-use leasehold_bridge::{Attempt as Bridge, Held, Outcome, Pending, Release};
-use napi::Either;
+use leasehold_bridge::{Attempt as Bridge, Held, Outcome};
 use napi::bindgen_prelude::BigInt;
 use napi_derive::napi;
 
 use crate::call::Call;
 use crate::holdings::Place;
-use crate::mailbox::Mailbox;
+use crate::mailbox::{Letters, Mailbox, Word};
 use crate::plain::{AskedBack, Failure};
 
 /// One try to take a lock, and its tenure. Dropping it gives up either.
@@ -22,8 +20,8 @@ pub struct Attempt {
     alone: Option<Outcome>,
     held: OnceLock<Held>,
     failure: OnceLock<Failure>,
-    /// Those that JavaScript has not been told the end of.
-    releases: RefCell<Vec<(f64, Pending<Release>)>>,
+    /// Who is told where it is collected while it holds anything; of a part the whole's are.
+    letters: OnceLock<Arc<Letters>>,
     place: Rc<Place>,
 }
 
@@ -51,14 +49,9 @@ impl Attempt {
         let error = match self.alone.clone().or_else(|| self.attempt.outcome()) {
             None => return State::Pending,
             Some(Outcome::Busy) => return State::Busy,
-            Some(Outcome::Held { .. }) => match self.attempt.held() {
-                Some(held) => {
-                    let _ = self.held.set(held);
-                    return State::Held;
-                }
-                // Cancelled since the outcome was read.
-                None => Outcome::Cancelled.error(),
-            },
+            Some(Outcome::Held { .. }) if self.held().is_some() => return State::Held,
+            // Cancelled since the outcome was read.
+            Some(Outcome::Held { .. }) => Outcome::Cancelled.error(),
             Some(other) => other.error(),
         };
         if let Some(error) = error {
@@ -73,10 +66,15 @@ impl Attempt {
         self.failure.get().cloned()
     }
 
-    /// Has `key` put into `mailbox` when it comes to something; false, and nothing is put, if it has.
+    /// Has `key` put into `mailbox` when it comes to something; false, and nothing is put, if it has. In
+    /// any case `mailbox` is told if it is forgotten.
     #[napi]
     pub fn notify(&self, mailbox: &Mailbox, key: f64) -> bool {
-        self.attempt.unless_done(mailbox.letter(key))
+        let _ = self.letters.set(Arc::clone(&mailbox.0));
+        let letter = mailbox.letter(key);
+        self.attempt.unless_done(move |outcome| {
+            letter(if matches!(outcome, Outcome::Held { .. }) { Word::Held } else { Word::Look });
+        })
     }
 
     /// Stops waiting, or gives back what was obtained.
@@ -90,7 +88,7 @@ impl Attempt {
     pub fn each(&self) -> Vec<Attempt> {
         let alone = self.attempt.each();
         if alone.is_empty() {
-            let all = self.held.get().map(Held::each).unwrap_or_default();
+            let all = self.held().map(Held::each).unwrap_or_default();
             return all.into_iter().map(|held| self.part(None, Some(held))).collect();
         }
         alone.into_iter().map(|(outcome, held)| self.part(Some(outcome), held)).collect()
@@ -100,137 +98,128 @@ impl Attempt {
     #[napi]
     pub fn fence(&self) -> f64 {
         // At most 2^53 - 1: the core refuses a grant above.
-        self.held.get().map_or(0.0, |held| held.fence() as f64)
+        self.held().map_or(0.0, |held| held.fence() as f64)
     }
 
     /// How the lock is held.
     #[napi]
     pub fn kind(&self) -> Option<&'static str> {
-        self.held.get().map(Held::kind)
+        self.held().map(Held::kind)
     }
 
     /// Of a reader: the fence of the last writer before it.
     #[napi]
     pub fn epoch(&self) -> Option<f64> {
-        self.held.get().and_then(Held::epoch).map(|fence| fence as f64)
+        self.held().and_then(Held::epoch).map(|fence| fence as f64)
     }
 
     /// The number of the identity that it was taken with.
     #[napi]
     pub fn owner(&self) -> Option<BigInt> {
-        self.held.get().and_then(Held::owner).map(BigInt::from)
+        self.held().and_then(Held::owner).map(BigInt::from)
     }
 
     /// Whether the lock is this tenure's, computed here and now.
     #[napi]
     pub fn is_held(&self) -> bool {
-        self.held.get().is_some_and(Held::is_held)
+        self.held().is_some_and(Held::is_held)
     }
 
     /// Seconds of the lease that are left without a renewal.
     #[napi]
     pub fn remaining(&self) -> f64 {
-        self.held.get().map_or(0.0, Held::remaining)
+        self.held().map_or(0.0, Held::remaining)
     }
 
     /// Why it was lost, if it was.
     #[napi]
     pub fn lost_reason(&self) -> Option<&'static str> {
-        self.held.get().and_then(Held::lost_reason)
+        self.held().and_then(Held::lost_reason)
     }
 
     /// The error that says that it was lost, if it was.
     #[napi]
     pub fn loss(&self) -> Option<Failure> {
-        self.held.get().and_then(Held::loss).map(Failure::from)
+        self.held().and_then(Held::loss).map(Failure::from)
     }
 
     /// An error where less than `min_remaining` seconds are left.
     #[napi]
     pub fn check(&self, min_remaining: f64) -> Option<Failure> {
-        self.held.get().and_then(|held| held.check(min_remaining).err()).map(Failure::from)
+        self.held().and_then(|held| held.check(min_remaining).err()).map(Failure::from)
     }
 
     /// Changes the lease's length to `ttl` seconds and renews it now.
     #[napi]
     pub fn extend(&self, ttl: f64) -> Option<Call> {
-        self.held.get().map(|held| Call::of(held.extend(ttl)))
+        self.held().map(|held| Call::of(held.extend(ttl)))
     }
 
     /// Has a writer read on.
     #[napi]
     pub fn downgrade(&self) -> Option<Call> {
-        self.held.get().map(|held| Call::of(held.downgrade()))
+        self.held().map(|held| Call::of(held.downgrade()))
     }
 
     /// Has the only reader write.
     #[napi]
     pub fn upgrade(&self) -> Option<Call> {
-        self.held.get().map(|held| Call::of(held.upgrade()))
+        self.held().map(|held| Call::of(held.upgrade()))
     }
 
     /// Of a lead: has those who observe be told `value` from now on.
     #[napi]
     pub fn proclaim(&self, value: &[u8]) -> Option<Call> {
-        self.held.get().map(|held| Call::of(held.proclaim(value.to_vec())))
+        self.held().map(|held| Call::of(held.proclaim(value.to_vec())))
     }
 
     /// Of a place inside a barrier: leaves, and waits until all have, at most so many seconds.
     #[napi]
     pub fn leave(&self, wait: Option<f64>) -> Option<Call> {
-        self.held.get().map(|held| Call::of(held.leave(wait)))
+        self.held().map(|held| Call::of(held.leave(wait)))
     }
 
     /// Waits until there is a request to give it back to be taken: true then, false once it is over.
     #[napi]
     pub fn asked_back(&self) -> Option<Call> {
-        self.held.get().map(|held| Call::of(held.asked_back()))
+        self.held().map(|held| Call::of(held.asked_back()))
     }
 
     /// The request, if there is one that was not taken.
     #[napi]
     pub fn take_asked(&self) -> Option<AskedBack> {
-        self.held.get().and_then(Held::take_asked).map(AskedBack::from)
+        self.held().and_then(Held::take_asked).map(AskedBack::from)
     }
 
     /// A sign of life: `max_hold` counts anew.
     #[napi]
     pub fn touch(&self) {
-        if let Some(held) = self.held.get() {
+        if let Some(held) = self.held() {
             held.touch();
         }
     }
 
-    /// Gives the lock back, resigns or leaves, and has `key` put into `mailbox` when that is done;
-    /// false, and nothing is put, if it is. Not a `Call`: every lease is given back, and an object that
+    /// Gives the lock back, resigns or leaves. The word for what it came to, if it is done; else `key` is
+    /// put into `mailbox` when it is. Not a `Call`: every lease is given back, and an object that
     /// JavaScript has to collect costs more than the rest.
     #[napi]
-    pub fn release(&self, mailbox: &Mailbox, key: f64) -> bool {
-        let Some(held) = self.held.get() else { return false };
+    pub fn release(&self, mailbox: &Mailbox, key: f64) -> Option<u8> {
+        let Some(held) = self.held() else { return Some(Word::Look as u8) };
         let release = held.release();
-        let pending = release.unless_done(mailbox.letter(key));
-        self.releases.borrow_mut().push((key, release));
-        pending
-    }
-
-    /// What the release with `key` came to, once.
-    #[napi]
-    pub fn released(&self, key: f64) -> Option<Either<&'static str, Failure>> {
-        let mut releases = self.releases.borrow_mut();
-        let at = releases.iter().position(|(other, _)| *other == key)?;
-        let (_, release) = releases.swap_remove(at);
-        Some(match release.result()? {
-            Ok(release) => Either::A(release.state),
-            Err(error) => Either::B(error.into()),
-        })
+        let letters = Arc::clone(&mailbox.0);
+        let pending = release.unless_done(move |release| {
+            let word = letters.end(key, release);
+            letters.put(key, word);
+        });
+        if pending { None } else { release.result().map(|it| mailbox.0.end(key, &it) as u8) }
     }
 
     /// Has `key` put into `mailbox` when the lease is lost: at once, if it is.
     #[napi]
     pub fn on_lost(&self, mailbox: &Mailbox, key: f64) {
-        if let Some(held) = self.held.get() {
+        if let Some(held) = self.held() {
             let letter = mailbox.letter(key);
-            held.on_lost(move |_| letter());
+            held.on_lost(move |_| letter(Word::Look));
         }
     }
 }
@@ -239,8 +228,16 @@ impl Attempt {
     pub(crate) fn of(attempt: Bridge) -> Self {
         let attempt = Arc::new(attempt);
         let place = Rc::new(Place::of(&attempt));
-        let (held, failure, releases) = (OnceLock::new(), OnceLock::new(), RefCell::default());
-        Self { attempt, alone: None, held, failure, releases, place }
+        let (held, failure, letters) = (OnceLock::new(), OnceLock::new(), OnceLock::new());
+        Self { attempt, alone: None, held, failure, letters, place }
+    }
+
+    /// What it holds or held, once it is known to have come to that.
+    fn held(&self) -> Option<&Held> {
+        if self.held.get().is_none() && self.alone.is_none() {
+            let _ = self.held.set(self.attempt.held()?);
+        }
+        self.held.get()
     }
 
     fn part(&self, alone: Option<Outcome>, held: Option<Held>) -> Self {
@@ -249,8 +246,22 @@ impl Attempt {
             alone,
             held: held.map_or_else(OnceLock::new, OnceLock::from),
             failure: OnceLock::new(),
-            releases: RefCell::default(),
+            letters: OnceLock::new(),
             place: Rc::clone(&self.place),
+        }
+    }
+}
+
+impl Drop for Attempt {
+    fn drop(&mut self) {
+        // Its parts are kept by whoever keeps the whole. Of several some may have been given back alone.
+        let Some(letters) = self.letters.get() else { return };
+        if let Some(held) = self.held()
+            && held.each().iter().any(Held::is_held)
+        {
+            let name = held.name();
+            self.attempt.cancel();
+            letters.forget(name);
         }
     }
 }

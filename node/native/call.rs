@@ -4,7 +4,7 @@ use leasehold_bridge::{ErrorInfo, Pending};
 use napi::Either;
 use napi_derive::napi;
 
-use crate::mailbox::Mailbox;
+use crate::mailbox::{Mailbox, Word};
 use crate::plain::{Failure, Plain, Value};
 
 /// A call under way. Dropping it stops nothing but a mere wait.
@@ -56,7 +56,8 @@ impl<T: Plain> Work for Pending<T> {
     }
 
     fn notify(&self, mailbox: &Mailbox, key: f64) -> bool {
-        self.unless_done(mailbox.letter(key))
+        let letter = mailbox.letter(key);
+        self.unless_done(move |_| letter(Word::Look))
     }
 
     fn cancel(&self) {

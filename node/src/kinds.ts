@@ -9,7 +9,7 @@ import { flag, maybeSeconds, options, ownerNumber, signalOf, text, whole } from 
 import { fromFailure, invalid, shown } from "./errors.js";
 import type { LockError } from "./errors.js";
 import { Lease } from "./lease.js";
-import { State } from "./native.js";
+import { State, Word } from "./native.js";
 import type { Asked, Attempt, Client, Source } from "./native.js";
 import type { LockOptions, ReleaseState, TryOptions } from "./plain.js";
 import * as post from "./post.js";
@@ -82,26 +82,27 @@ export class Lock {
     const asked = options(given, tryOnly ? TRY_KNOWN : KNOWN);
     const signal = signalOf(asked.signal);
     signal?.throwIfAborted();
-    const { shared, permits, capacity, ttl, fixedTerm, maxHold, owner, priority, note, ...rest } =
-      this.#asked(asked);
-    const wait = maybeSeconds("wait", asked.wait);
+    const all = this.#asked(asked);
     const attempt = this.#client.attempt(
       name,
       tryOnly,
-      shared,
-      permits,
-      capacity,
-      ttl,
-      wait,
-      fixedTerm,
-      maxHold,
-      owner,
-      priority,
-      note,
-      rest.order,
-      rest.deadlockPriority,
+      all.shared,
+      all.permits,
+      all.capacity,
+      all.ttl,
+      maybeSeconds("wait", asked.wait),
+      all.fixedTerm,
+      all.maxHold,
+      all.owner,
+      all.priority,
+      all.note,
+      all.order,
+      all.deadlockPriority,
     );
-    return (await taken(attempt, signal, name)) ? new Lease(name, attempt) : null;
+    // As `taken`, without a promise of its own.
+    const settled = post.settled(attempt, [signal]);
+    const word = settled === undefined ? settled : await settled;
+    return isHeld(attempt, word, signal, name) ? new Lease(name, attempt) : null;
   }
 
   /** @internal What is asked for, where it is one of several locks of `client`. */
@@ -144,16 +145,22 @@ export async function taken(
   signal: AbortSignal | undefined,
   name: string,
 ): Promise<boolean> {
-  const pending = post.settled(attempt, [signal]);
-  if (pending !== undefined) {
-    await pending;
-  }
-  const state = attempt.poll();
+  return isHeld(attempt, await post.settled(attempt, [signal]), signal, name);
+}
+
+/** The same once it is settled, with the `word` that came of it. */
+function isHeld(
+  attempt: Attempt,
+  word: number | undefined,
+  signal: AbortSignal | undefined,
+  name: string,
+): boolean {
   if (signal?.aborted === true) {
     // Granted or not: what the caller will never see is given back.
     attempt.cancel();
     throw signal.reason;
   }
+  const state = word === Word.held ? State.held : attempt.poll();
   const failure = state === State.held ? null : attempt.failure();
   if (failure !== null) {
     throw fromFailure(failure, name);

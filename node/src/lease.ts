@@ -22,17 +22,8 @@ const ONLY_SIGNAL = new Set(["signal"]);
 /** The lease of each signal, kept as long as the signal: it must not outlive its lease unnoticed. */
 const leases = new WeakMap<AbortSignal, Lease>();
 
-/** Gives back what nobody can release any more. */
-const forgotten = new FinalizationRegistry<{ name: string; attempt: Attempt }>((lease) => {
-  // Of several also those that are left, where some were given back alone.
-  if (lease.attempt.each().some((one) => one.isHeld())) {
-    lease.attempt.cancel();
-    process.emitWarning(`the lease of lock ${JSON.stringify(lease.name)} was never released`, {
-      type: "LeaseWarning",
-      code: "LEASEHOLD_FORGOTTEN",
-    });
-  }
-});
+/** Those that a lease was taken together with, kept as long as it: they own what it holds. */
+const wholes = new WeakMap<Lease, object>();
 
 /**
  * One tenure of one lock, from `client.acquire()` or in the body of `client.withLock()`; of an election it
@@ -49,23 +40,21 @@ export class Lease implements AsyncDisposable {
   /** The lock's name. */
   readonly name: string;
   readonly #attempt: Attempt;
-  readonly #listener = { lost: (): void => this.#lost() };
+  /** Made with the controller: most leases have neither. */
+  #listener: post.Listener | undefined;
   #controller: AbortController | undefined;
   #key: number | undefined;
   #over = false;
   /** Made with the first: most leases have none. */
   #ears: Ear[] | undefined;
   #fence: number | undefined;
-  /** Those that it was taken together with: they own it, and are not forgotten before it is. */
-  readonly #together: object | undefined;
 
   /** @internal */
   constructor(name: string, attempt: Attempt, together?: object) {
     this.name = name;
     this.#attempt = attempt;
-    this.#together = together;
-    if (together === undefined) {
-      forgotten.register(this, { name, attempt }, this);
+    if (together !== undefined) {
+      wholes.set(this, together);
     }
   }
 
@@ -121,6 +110,7 @@ export class Lease implements AsyncDisposable {
       this.#controller = new AbortController();
       leases.set(this.#controller.signal, this);
       if (!this.#over) {
+        this.#listener = { lost: () => this.#lost() };
         this.#key = post.listen(this.#attempt, this.#listener);
       }
     }
@@ -152,7 +142,9 @@ export class Lease implements AsyncDisposable {
    */
   askedBack(given?: { readonly signal?: AbortSignal | undefined }): Requests {
     const signal = signalOf(options(given, ONLY_SIGNAL).signal);
-    return new Requests(this.#attempt, this.name, signal);
+    // Not the whole, which whoever listens would keep from being forgotten.
+    const [part = this.#attempt] = this.#attempt.each();
+    return new Requests(part, this.name, signal);
   }
 
   /**
@@ -218,7 +210,7 @@ export class Lease implements AsyncDisposable {
    * tenure. Waits for the store at most one second and not beyond the lease's end, then goes on in the
    * background.
    */
-  async release(): Promise<ReleaseState> {
+  release(): Promise<ReleaseState> {
     const released = post.release(this.#attempt, this.name);
     this.#end();
     return released;
@@ -261,9 +253,6 @@ export class Lease implements AsyncDisposable {
     if (!this.#over) {
       this.#over = true;
       this.#ears = undefined;
-      if (this.#together === undefined) {
-        forgotten.unregister(this);
-      }
       if (this.#key !== undefined) {
         post.forget(this.#key);
       }

@@ -51,9 +51,13 @@ export interface Work {
   notify(mailbox: Mailbox, key: number): boolean;
 }
 
+/** What a number in a mailbox says beside its key, which is an eighth of it; else: look. */
+export const Word = { held: 1, released: 2 } as const;
+
+/** Kept by whoever made it: its end would be the end of all news. */
 export interface Mailbox {
-  /** Kept by whoever made it: its end would be the end of all news. */
-  readonly constructor: unknown;
+  released(key: number): ReleaseState | Failure | null;
+  forgotten(): string[];
 }
 
 export interface Call<T> extends Work {
@@ -100,8 +104,7 @@ export interface Attempt extends Work {
   downgrade(): Call<true>;
   upgrade(): Call<true>;
   touch(): void;
-  release(mailbox: Mailbox, key: number): boolean;
-  released(key: number): ReleaseState | Failure | null;
+  release(mailbox: Mailbox, key: number): number | null;
   onLost(mailbox: Mailbox, key: number): void;
 }
 
@@ -233,7 +236,7 @@ interface Native {
       audit: string | undefined,
     ): Manager | Failure;
   };
-  readonly Mailbox: new (arrived: (keys: number[]) => void) => Mailbox;
+  readonly Mailbox: new (arrived: (numbers: number[]) => void) => Mailbox;
   errorCodes(): string[];
   lostReasons(): LostReason[];
   releaseAll(graceMs: number): boolean;

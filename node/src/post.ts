@@ -5,7 +5,7 @@
  * of a lease does not: a program that has nothing else to do ends, and its locks are given back.
  */
 
-import { native } from "./native.js";
+import { Word, native } from "./native.js";
 import type { Attempt, Call, Mailbox, Work } from "./native.js";
 import { fromFailure } from "./errors.js";
 import type { ReleaseState } from "./plain.js";
@@ -15,7 +15,7 @@ export interface Listener {
   lost(): void;
 }
 
-const awaited = new Map<number, () => void>();
+const awaited = new Map<number, (word: number) => void>();
 const listeners = new Map<number, WeakRef<Listener>>();
 const mailbox: Mailbox = new native.Mailbox(arrived);
 // Does nothing but exist, while a call is awaited: the mailbox itself keeps nothing alive.
@@ -51,10 +51,11 @@ export async function waited<T>(
 /** Gives the lease of `attempt` back, which has begun when this returns; what became of it. */
 export async function release(attempt: Attempt, lock: string): Promise<ReleaseState> {
   const key = ++lastKey;
-  if (attempt.release(mailbox, key)) {
-    await told(key);
+  const word = attempt.release(mailbox, key) ?? (await told(key));
+  if (word === Word.released) {
+    return "released";
   }
-  const released = attempt.released(key);
+  const released = mailbox.released(key);
   if (released !== null && typeof released !== "string") {
     throw fromFailure(released, lock);
   }
@@ -62,11 +63,14 @@ export async function release(attempt: Attempt, lock: string): Promise<ReleaseSt
   return released ?? "lost";
 }
 
-/** Resolves when `work` is done, or as soon as one of `signals` is aborted, which cancels it. */
+/**
+ * Resolves when `work` is done, or as soon as one of `signals` is aborted, which cancels it: a word of
+ * `Word` or another number. Nothing, where it is done.
+ */
 export function settled(
   work: Attempt | Call<unknown>,
   signals: readonly (AbortSignal | undefined)[],
-): Promise<void> | undefined {
+): Promise<number> | undefined {
   if (signals.every((signal) => signal === undefined)) {
     return done(work);
   }
@@ -75,14 +79,14 @@ export function settled(
     return undefined;
   }
   return new Promise((resolve) => {
-    const end = (): void => {
+    const end = (word: number): void => {
       signals.forEach((signal) => signal?.removeEventListener("abort", abort));
-      resolve();
+      resolve(word);
     };
     const abort = (): void => {
       rest(key);
       work.cancel();
-      end();
+      end(0);
     };
     expect(key, end);
     signals.forEach((signal) => signal?.addEventListener("abort", abort, { once: true }));
@@ -113,17 +117,17 @@ export function forget(key: number): void {
 }
 
 /** Resolves when `work` is done; nothing, where it is. */
-function done(work: Work): Promise<void> | undefined {
+function done(work: Work): Promise<number> | undefined {
   const key = ++lastKey;
   return work.notify(mailbox, key) ? told(key) : undefined;
 }
 
-/** Resolves when `key` arrives. */
-function told(key: number): Promise<void> {
+/** Resolves when `key` arrives, with the word beside it. */
+function told(key: number): Promise<number> {
   return new Promise((resolve) => expect(key, resolve));
 }
 
-function expect(key: number, resolve: () => void): void {
+function expect(key: number, resolve: (word: number) => void): void {
   awaited.set(key, resolve);
   if (awaited.size === 1) {
     alive.ref();
@@ -138,16 +142,28 @@ function rest(key: number): void {
   }
 }
 
-function arrived(keys: number[]): void {
-  for (const key of keys) {
+function arrived(numbers: number[]): void {
+  for (const number of numbers) {
+    const word = number % 8;
+    const key = (number - word) / 8;
     const resolve = awaited.get(key);
     if (resolve !== undefined) {
       rest(key);
-      resolve();
+      resolve(word);
+    } else if (key === 0) {
+      mailbox.forgotten().forEach(warn);
     } else {
       const listener = listeners.get(key)?.deref();
       listeners.delete(key);
       listener?.lost();
     }
   }
+}
+
+/** Says that nobody gave a lease back, which has been done now. */
+function warn(lock: string): void {
+  process.emitWarning(`the lease of lock ${JSON.stringify(lock)} was never released`, {
+    type: "LeaseWarning",
+    code: "LEASEHOLD_FORGOTTEN",
+  });
 }

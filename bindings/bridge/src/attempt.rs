@@ -186,9 +186,13 @@ impl Attempt {
         self.done.on_done(callback);
     }
 
-    /// The same, but false where there is an outcome already: see [`Pending::unless_done`].
-    pub fn unless_done(&self, callback: impl FnOnce() + Send + 'static) -> bool {
-        self.done.unless_done(callback)
+    /// The same with the outcome, whatever became of it since, but false where there is one already: see
+    /// [`Pending::unless_done`].
+    pub fn unless_done(&self, callback: impl FnOnce(&Outcome) + Send + 'static) -> bool {
+        self.done.unless_done(|result| match result {
+            Ok(outcome) => callback(outcome),
+            Err(error) => callback(&Outcome::Failed(error.clone())),
+        })
     }
 
     /// The same in the thread of `here`, which goes on with the attempt where it can.

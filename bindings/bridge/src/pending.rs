@@ -21,7 +21,7 @@ use leasehold::sys::fork::Inherited;
 use crate::ErrorInfo;
 use crate::stop::Stop;
 
-type Callback = Box<dyn FnOnce() + Send>;
+type Callback<T> = Box<dyn FnOnce(&Result<T, ErrorInfo>) + Send>;
 type Work<T> = Pin<Box<dyn Future<Output = Result<T, ErrorInfo>> + Send>>;
 
 /// Work that yields a `T` or an error.
@@ -38,7 +38,7 @@ struct Inner<T> {
 
 struct State<T> {
     result: Option<Result<T, ErrorInfo>>,
-    callbacks: Vec<Callback>,
+    callbacks: Vec<Callback<T>>,
     /// While no thread and no runtime has it.
     work: Option<Work<T>>,
     /// Someone wants the result and doesn't block for it.
@@ -46,6 +46,8 @@ struct State<T> {
     /// The work was polled for our runtime, which goes on with it once it is woken.
     asleep: bool,
     woken: bool,
+    /// How many threads wait for the bell: to ring it for nobody is a system call, too.
+    listening: u32,
 }
 
 impl<T: Clone + Send + 'static> Pending<T> {
@@ -116,34 +118,46 @@ impl<T: Clone + Send + 'static> Pending<T> {
             drop(state);
             return self.go_on(work, slice);
         }
+        state.listening += 1;
         let waited =
             self.inner.bell.wait_timeout_while(state, slice, |state| state.result.is_none());
-        let (state, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        let (mut state, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        state.listening -= 1;
         state.result.clone()
     }
 
     /// Calls `callback` once the work is done: at once, in this thread, if it is already; else on
     /// one of our threads, so it must not block or take a language's lock.
     pub fn on_done(&self, callback: impl FnOnce() + Send + 'static) {
-        if let Some(callback) = self.called_back(callback, || self.hand_over()) {
-            callback();
+        if let Some(callback) = self.called_back(|_| callback(), || self.hand_over()) {
+            self.tell(callback);
         }
     }
 
-    /// The same, but false where it is done already: then `callback` is not called.
-    pub fn unless_done(&self, callback: impl FnOnce() + Send + 'static) -> bool {
+    /// The same with the result, but false where it is done already: then `callback` is not called.
+    pub fn unless_done(
+        &self,
+        callback: impl FnOnce(&Result<T, ErrorInfo>) + Send + 'static,
+    ) -> bool {
         self.called_back(callback, || self.hand_over()).is_none()
     }
 
     /// The same in the thread of `here`, which goes on with the work where it can.
     pub fn on_done_in(&self, here: &Arc<EventLoop>, callback: impl FnOnce() + Send + 'static) {
-        if let Some(callback) = self.called_back(callback, || here.polling(|| self.hand_over())) {
-            callback();
+        let go_on = || here.polling(|| self.hand_over());
+        if let Some(callback) = self.called_back(|_| callback(), go_on) {
+            self.tell(callback);
+        }
+    }
+
+    fn tell(&self, callback: impl FnOnce(&Result<T, ErrorInfo>)) {
+        if let Some(result) = self.peek() {
+            callback(&result);
         }
     }
 
     /// Has `callback` called; or hands it back, where the work is done.
-    fn called_back<C: FnOnce() + Send + 'static>(
+    fn called_back<C: FnOnce(&Result<T, ErrorInfo>) + Send + 'static>(
         &self,
         callback: C,
         go_on: impl FnOnce(),
@@ -216,7 +230,8 @@ impl<T: Clone + Send + 'static> Drop for Pending<T> {
 impl<T> Default for State<T> {
     fn default() -> Self {
         let (result, callbacks, work) = (None, Vec::new(), None);
-        Self { result, callbacks, work, hand_over: false, asleep: false, woken: false }
+        let (hand_over, asleep, woken, listening) = (false, false, false, 0);
+        Self { result, callbacks, work, hand_over, asleep, woken, listening }
     }
 }
 
@@ -301,7 +316,7 @@ impl<T: Clone + Send + 'static> Wake for Rouse<T> {
     }
 }
 
-impl<T> Inner<T> {
+impl<T: Clone> Inner<T> {
     fn state(&self) -> MutexGuard<'_, State<T>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -311,20 +326,24 @@ impl<T> Inner<T> {
         if state.result.is_some() {
             return;
         }
-        state.result = Some(result);
         let callbacks = std::mem::take(&mut state.callbacks);
+        let told = (!callbacks.is_empty()).then(|| result.clone());
+        state.result = Some(result);
+        let heard = state.listening > 0;
         drop(state);
-        self.bell.notify_all();
-        for callback in callbacks {
-            callback();
+        if heard {
+            self.bell.notify_all();
+        }
+        if let Some(result) = told {
+            callbacks.into_iter().for_each(|callback| callback(&result));
         }
     }
 }
 
 /// Finishes the work even when it panics or its runtime goes away: nobody may wait for ever.
-struct Finish<T>(Option<(Arc<Inner<T>>, Work<T>)>);
+struct Finish<T: Clone>(Option<(Arc<Inner<T>>, Work<T>)>);
 
-impl<T> Finish<T> {
+impl<T: Clone> Finish<T> {
     fn new(inner: Arc<Inner<T>>, work: Work<T>) -> Self {
         Self(Some((inner, work)))
     }
@@ -346,7 +365,7 @@ impl<T> Finish<T> {
     }
 }
 
-impl<T> Drop for Finish<T> {
+impl<T: Clone> Drop for Finish<T> {
     fn drop(&mut self) {
         if let Some((inner, work)) = self.0.take() {
             drop(work);
