@@ -3,6 +3,8 @@
 
 mod all;
 #[cfg(feature = "native")]
+mod eager;
+#[cfg(feature = "native")]
 mod event_loop;
 #[cfg(feature = "native")]
 mod parked;

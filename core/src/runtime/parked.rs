@@ -17,6 +17,7 @@ use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec};
 
+use super::eager::Eager;
 use crate::sys::fork::generation;
 use crate::sys::{BootClock, BootTime, Clock};
 
@@ -159,6 +160,7 @@ pub(crate) struct Parked {
     bell: Condvar,
     /// Rung instead while the thread waits in poll(2); made when it first does.
     pair: Mutex<Option<Arc<(UnixStream, UnixStream)>>>,
+    eager: Eager,
 }
 
 /// What a thread that reads waited for.
@@ -209,17 +211,11 @@ impl Parked {
             }
             state.polling = true;
         }
-        let left = (until != BootTime::NEVER).then(|| {
-            let left = until.since(BootClock.now());
-            Timespec {
-                tv_sec: i64::try_from(left.as_secs()).unwrap_or(i64::MAX),
-                tv_nsec: left.subsec_nanos().into(),
-            }
-        });
         let mut ends =
             [PollFd::from_borrowed_fd(socket, PollFlags::IN), PollFd::new(&pair.0, PollFlags::IN)];
-        // Interrupted by a signal: nothing came.
-        let _ = rustix::event::poll(&mut ends, left.as_ref());
+        if !self.glance(&mut ends, until) {
+            self.sleep(&mut ends, until);
+        }
         let (readable, rung) = (!ends[0].revents().is_empty(), !ends[1].revents().is_empty());
         let mut state = self.state();
         state.polling = false;
@@ -235,6 +231,34 @@ impl Parked {
             (false, true) => Came::Bytes,
             (false, false) if until != BootTime::NEVER && BootClock.now() >= until => Came::End,
             (false, false) => Came::Nothing,
+        }
+    }
+
+    /// Looks for a moment, where that is likely to be enough; whether it was.
+    fn glance(&self, ends: &mut [PollFd<'_>], until: BootTime) -> bool {
+        const AT_ONCE: Timespec = Timespec { tv_sec: 0, tv_nsec: 0 };
+        let Some(span) = self.eager.glance() else { return false };
+        let end = until.min(BootClock.now() + span);
+        let mut seen = false;
+        while !seen && BootClock.now() < end {
+            seen = rustix::event::poll(ends, Some(&AT_ONCE)).is_ok_and(|count| count > 0);
+        }
+        self.eager.looked(seen);
+        seen
+    }
+
+    /// Sleeps until one of `ends` can be read. Interrupted by a signal nothing came.
+    fn sleep(&self, ends: &mut [PollFd<'_>], until: BootTime) {
+        let begun = BootClock.now();
+        let left = (until != BootTime::NEVER).then(|| {
+            let left = until.since(begun);
+            Timespec {
+                tv_sec: i64::try_from(left.as_secs()).unwrap_or(i64::MAX),
+                tv_nsec: left.subsec_nanos().into(),
+            }
+        });
+        if rustix::event::poll(ends, left.as_ref()).is_ok_and(|count| count > 0) {
+            self.eager.slept(BootClock.now() - begun);
         }
     }
 
