@@ -73,8 +73,8 @@ struct Entry {
     under_way: u32,
     /// Whether one was never answered.
     stray: bool,
-    /// A hand-off that came meanwhile.
-    pushed: Option<Grant>,
+    /// A hand-off came meanwhile.
+    pushed: bool,
     to: oneshot::Sender<Outcome>,
 }
 
@@ -147,7 +147,7 @@ impl Desk {
         state.ids.insert(ask.token, id);
         let (queued_at, heard_at) = (sent, sent);
         let ask = ask.clone();
-        let (under_way, stray, pushed) = (0, false, None);
+        let (under_way, stray, pushed) = (0, false, false);
         let entry = Entry { ask, queued_at, heard_at, under_way, stray, pushed, to };
         state.entries.insert(id, entry);
         Ok(outcome)
@@ -241,12 +241,13 @@ impl Desk {
                     entry.queued_at = sent;
                     entry.heard_at = sent;
                     entry.under_way = entry.under_way.saturating_sub(1);
-                    entry.pushed.take()
+                    std::mem::take(&mut entry.pushed)
                 };
+                // The hand-off came after this ask took place, or before the store lost what it knew: then
+                // the lock may be another's by now. Asking again tells.
                 match pushed {
-                    // The hand-off came after this ask took place.
-                    Some(grant) => self.granted(grant),
-                    None => self.queued(&ask.token, look_again_in, first),
+                    true => self.queued(&ask.token, Duration::ZERO, true),
+                    false => self.queued(&ask.token, look_again_in, first),
                 }
                 return;
             }
@@ -328,7 +329,7 @@ impl Pushed for Desk {
         if let Some(entry) = self.state().entry(&grant.token)
             && entry.under_way > 0
         {
-            entry.pushed = Some(grant);
+            entry.pushed = true;
             return;
         }
         let Some(entry) = self.take(&grant.token) else { return };
@@ -491,58 +492,99 @@ mod tests {
         }
     }
 
+    const LONG: Duration = Duration::from_secs(20);
+
+    /// A lock that `holder` has, and one that waits for it and whose heartbeats can be kept on their way.
+    struct Scene {
+        holder: MemoryStore,
+        held: Ask,
+        slow: Arc<Slow>,
+        desk: Arc<Desk>,
+        asks: mpsc::Receiver<&'static str>,
+        /// The fence that the waiter got, once it has given the lock back.
+        done: mpsc::Receiver<u64>,
+    }
+
+    impl Scene {
+        fn new() -> Self {
+            let sys = native_sys().unwrap();
+            let (told, asks) = mpsc::channel();
+            let shared = Arc::<Shared>::default();
+            let holder = MemoryStore::new(Arc::clone(&shared), sys.clock());
+            let slow = Arc::new(Slow {
+                store: MemoryStore::new(shared, sys.clock()),
+                gate: tokio::sync::Semaphore::new(1),
+                told,
+            });
+            let runtime = Arc::new(Runtime::new(sys.clone()));
+            runtime.reaper.start();
+            let desk = Arc::new(Desk::new(sys, Arc::clone(&slow) as Arc<dyn Store>, 64));
+            let pushed: Arc<dyn Pushed> = Arc::clone(&desk) as _;
+            slow.subscribe(Arc::downgrade(&pushed));
+
+            let name = Name::new("slow").unwrap();
+            let held = ask_of(&name, None);
+            block_on(holder.acquire(std::slice::from_ref(&held), How::EachAlone)).unwrap();
+            let attempt = Attempt { runtime, desk: Arc::clone(&desk) };
+            let (kind, options) = (crate::store::Kind::Exclusive, LockOptions::default());
+            let request = Request { name, kind, options, who: Arc::default() };
+            let (tell, done) = mpsc::channel();
+            crate::sys::thread("waits", move || {
+                let lease = block_on(attempt.acquire(request)).unwrap().unwrap();
+                let fence = lease.fence();
+                block_on(lease.release());
+                tell.send(fence).unwrap();
+            })
+            .unwrap();
+            let scene = Self { holder, held, slow, desk, asks, done };
+            assert_eq!((scene.next(), scene.next()), ("sent", "answered"), "its first ask");
+            scene
+        }
+
+        fn next(&self) -> &'static str {
+            self.asks.recv_timeout(LONG).expect("an ask")
+        }
+
+        fn give_back(&self) {
+            block_on(self.holder.release(&[Hold::of(&self.held)], Cancel::No)).unwrap();
+        }
+    }
+
     /// Hazard 26: a heartbeat that is on its way while its waiter is granted the lock, uses it and
     /// gives it back.
     #[test]
     fn a_heartbeat_under_way_takes_no_lock_for_nobody() {
-        const LONG: Duration = Duration::from_secs(20);
-        let sys = native_sys().unwrap();
-        let (told, asks) = mpsc::channel();
-        let next = || asks.recv_timeout(LONG).expect("an ask");
-        let shared = Arc::<Shared>::default();
-        let holder = MemoryStore::new(Arc::clone(&shared), sys.clock());
-        let slow = Arc::new(Slow {
-            store: MemoryStore::new(shared, sys.clock()),
-            gate: tokio::sync::Semaphore::new(1),
-            told,
-        });
-        let runtime = Arc::new(Runtime::new(sys.clone()));
-        runtime.reaper.start();
-        let desk = Arc::new(Desk::new(sys, Arc::clone(&slow) as Arc<dyn Store>, 64));
-        let pushed: Arc<dyn Pushed> = Arc::clone(&desk) as _;
-        slow.subscribe(Arc::downgrade(&pushed));
-
-        let name = Name::new("slow").unwrap();
-        let held = ask_of(&name, None);
-        block_on(holder.acquire(std::slice::from_ref(&held), How::EachAlone)).unwrap();
-        let attempt = Attempt { runtime, desk: Arc::clone(&desk) };
-        let request = Request {
-            name: name.clone(),
-            kind: crate::store::Kind::Exclusive,
-            options: LockOptions::default(),
-            who: Arc::default(),
-        };
-        let (tell, done) = mpsc::channel();
-        crate::sys::thread("waits", move || {
-            let lease = block_on(attempt.acquire(request)).unwrap().unwrap();
-            block_on(lease.release());
-            tell.send(()).unwrap();
-        })
-        .unwrap();
-        assert_eq!((next(), next()), ("sent", "answered"), "its first ask");
+        let scene = Scene::new();
         // From here on asks stay on their way: the first to come is a heartbeat.
-        let closed = block_on(slow.gate.acquire()).unwrap();
-        assert_eq!(next(), "sent", "its heartbeat");
-        block_on(holder.release(&[Hold::of(&held)], Cancel::No)).unwrap();
+        let closed = block_on(scene.slow.gate.acquire()).unwrap();
+        assert_eq!(scene.next(), "sent", "its heartbeat");
+        scene.give_back();
         // A lease given out now would be released within this time.
-        let early = done.recv_timeout(Duration::from_millis(500));
+        let early = scene.done.recv_timeout(Duration::from_millis(500));
         drop(closed);
-        assert_eq!(next(), "answered", "its heartbeat took place");
+        assert_eq!(scene.next(), "answered", "its heartbeat took place");
         if early.is_err() {
-            done.recv_timeout(LONG).expect("granted after the heartbeat was answered");
+            scene.done.recv_timeout(LONG).expect("granted after the heartbeat was answered");
         }
-        let other = Ask { token: Token::from_bytes([2; 16]), ..held };
-        let answers = block_on(holder.acquire(&[other], How::EachAlone)).unwrap();
+        let other = Ask { token: Token::from_bytes([2; 16]), ..scene.held.clone() };
+        let answers = block_on(scene.holder.acquire(&[other], How::EachAlone)).unwrap();
         assert!(matches!(answers[0], Answer::Granted { .. }), "{answers:?}");
+    }
+
+    /// A server hands the lock over, crashes and loses it, and lets another have it; then it hears the
+    /// waiter's heartbeat. Found by the simulator.
+    #[test]
+    fn a_hand_off_that_the_store_has_forgotten_is_no_grant() {
+        const FORGOTTEN: u64 = 7;
+        let scene = Scene::new();
+        let closed = block_on(scene.slow.gate.acquire()).unwrap();
+        assert_eq!(scene.next(), "sent", "its heartbeat");
+        let token = *scene.desk.state().ids.keys().next().expect("one waits");
+        scene.desk.granted(Grant { token, fence: FORGOTTEN, claim_until: None });
+        drop(closed);
+        assert_eq!(scene.next(), "answered", "it waits, says the store");
+        scene.give_back();
+        let fence = scene.done.recv_timeout(LONG).expect("granted in the end");
+        assert_ne!(fence, FORGOTTEN, "the lock was another's");
     }
 }
