@@ -4,7 +4,7 @@
 
 mod common;
 
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 use std::task::Poll;
 
@@ -13,9 +13,9 @@ use leasehold::runtime::Runtime;
 use leasehold::store::memory::{MemoryStore, Shared};
 use leasehold::store::{
     Answer, Ask, Cancel, Capabilities, Evict, Evicted, Hold, How, LockView, Pushed, Query,
-    Released, Renewal, Store,
+    Released, Renewal, Store, WaitsFor,
 };
-use leasehold::sys::BoxFuture;
+use leasehold::sys::{BoxFuture, Sys};
 use leasehold::{Client, ClientOptions, Error, ErrorKind, LostReason, Name, Release, Result};
 use leasehold_testkit::World;
 
@@ -31,6 +31,9 @@ struct Counting {
     stuck: AtomicBool,
     /// The next ask is carried out twice, and its last lock is taken back in between.
     twice: AtomicBool,
+    /// The next ask is answered so much later, in ms.
+    late: AtomicU64,
+    sys: Sys,
 }
 
 impl Store for Counting {
@@ -48,6 +51,8 @@ impl Store for Counting {
             if self.silent.load(Ordering::Relaxed) {
                 std::future::pending::<()>().await;
             }
+            let late = self.late.swap(0, Ordering::Relaxed);
+            self.sys.sleep_until(self.sys.now() + millis(late)).await;
             answers
         })
     }
@@ -87,6 +92,9 @@ impl Store for Counting {
     fn ping(&self) -> BoxFuture<'_, Result<()>> {
         self.store.ping()
     }
+    fn waits_for(&self) -> Option<&dyn WaitsFor> {
+        self.store.waits_for()
+    }
 }
 
 /// A client of such a store, and what it runs on.
@@ -99,6 +107,8 @@ fn stage() -> (World, Arc<Counting>, Client, Arc<Runtime>) {
         away: AtomicBool::new(false),
         stuck: AtomicBool::new(false),
         twice: AtomicBool::new(false),
+        late: AtomicU64::new(0),
+        sys: world.sys(),
     });
     let runtime = Arc::new(Runtime::new(world.sys()));
     let options = ClientOptions { runtime: Some(Arc::clone(&runtime)), ..ClientOptions::default() };
@@ -221,6 +231,32 @@ fn several_that_were_asked_for_twice_are_asked_for_anew() {
     assert!(leases.is_held());
     assert_eq!(world.run(leases.release()), [Release::Released; 2]);
     assert!(!["a", "b"].iter().any(|name| holder(&world, &store, name)), "one is held by nobody");
+}
+
+/// The same where each of them is asked for by itself.
+#[test]
+fn one_of_each_that_was_asked_for_twice_is_asked_for_anew() {
+    let (world, store, client, _) = stage();
+    store.twice.store(true, Ordering::Relaxed);
+    let each = client.lock_all(["a", "b"].map(|name| client.lock(name))).try_each();
+    for (name, lease) in ["a", "b"].iter().zip(world.run(each).expect("asked")) {
+        let lease = lease.expect("nobody cancelled it").expect("it is free in the end");
+        assert!(lease.is_held(), "{name}");
+        assert_eq!(world.run(lease.release()), Release::Released, "{name}");
+    }
+    assert!(!["a", "b"].iter().any(|name| holder(&world, &store, name)), "one is held by nobody");
+}
+
+/// An answer came after its own lease: what the store has of it yet is the owner's, and yet nothing that
+/// the owner could give back. Found by the simulator.
+#[test]
+fn a_tenure_whose_answer_came_too_late_closes_no_circle() {
+    let (world, store, client, _) = stage();
+    let lock = client.lock("own").ttl(millis(200)).owner(client.owner().expect("alive"));
+    store.late.store(250, Ordering::Relaxed);
+    store.away.store(true, Ordering::Relaxed);
+    let lease = world.run(lock.acquire()).expect("what is left of it ends by itself");
+    assert!(lease.is_held());
 }
 
 /// A process that ends must wait for a release that is under way: the request may not have left it.

@@ -120,6 +120,10 @@ impl Attempt {
                     // A claim is confirmed by asking again, for the ask is idempotent. An answer
                     // that came after its own lease is given back.
                     if !claimed {
+                        if let Some(owner) = ask.owner {
+                            // The store has it still: the owner must not be taken to wait for itself.
+                            self.desk.reentry.was_over(&ask.name, owner, fence);
+                        }
                         if give_up <= sys.now() || ask.wait.is_none() {
                             return Err(too_late(&ask.name));
                         }

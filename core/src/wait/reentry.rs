@@ -105,6 +105,13 @@ impl Reentry {
         held.is_none_or(|held| !held.is_held())
     }
 
+    /// A tenure of `owner` was over before anybody here had it: its answer came too late.
+    pub(crate) fn was_over(&self, name: &Name, owner: Owner, fence: u64) {
+        if let Some(entry) = self.state().tenures.get_mut(&(name.clone(), owner)) {
+            (entry.held, entry.fence) = (Weak::new(), Some(fence));
+        }
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }

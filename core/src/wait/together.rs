@@ -61,6 +61,22 @@ impl Attempt {
     ) -> Result<Vec<Result<Option<Lease>>>> {
         in_order(requests)?;
         let give_up = self.runtime.sys.now() + REQUEST_TIMEOUT;
+        let mut each = self.ask_each(requests, give_up).await?;
+        for (request, done) in requests.iter().zip(&mut each) {
+            // It was had and has ended before the answer came, as `Tried::Ended`.
+            while matches!(done, Err(error) if error.kind() == ErrorKind::Cancelled) {
+                let again = self.ask_each(std::slice::from_ref(request), give_up).await;
+                *done = again.and_then(|mut one| one.remove(0));
+            }
+        }
+        Ok(each)
+    }
+
+    async fn ask_each(
+        &self,
+        requests: &[Request],
+        give_up: BootTime,
+    ) -> Result<Vec<Result<Option<Lease>>>> {
         let Asked { asks, guards, answers, sent } =
             self.ask_many(requests, How::EachAlone, give_up).await?;
         let each = asks.iter().zip(guards).zip(answers).zip(requests);
