@@ -93,6 +93,15 @@ impl Op {
         self.tokens.last().map(|(token, _)| token)
     }
 
+    /// When and how `token` was given up: for another, or with the operation.
+    pub(super) fn given_up(&self, token: &[u8]) -> Option<(u64, Ending)> {
+        let index = self.tokens.iter().position(|(own, _)| own == token);
+        let newer =
+            index.and_then(|index| self.tokens.get(index + 1)).map(|(_, at)| (*at, Ending::Tidy));
+        let lost = self.lost.map(|(at, _)| (at, Ending::Lost));
+        newer.or(lost).or(self.ended)
+    }
+
     pub(super) fn waiting(&self) -> bool {
         !self.held && self.lost.is_none() && self.ended.is_none()
     }

@@ -15,6 +15,8 @@ use crate::sim::redis::Engine;
 
 /// How long a tombstone refuses its token, in ms.
 const TOMBSTONE_MS: i64 = 10_000;
+/// How long the token of a tenure that ran out is refused, in ms.
+const ENDED_MS: i64 = 60_000;
 
 /// A request that changed something.
 pub(crate) struct Cause<'a> {
@@ -48,6 +50,8 @@ struct Tenure {
     how: How,
     fence: Option<u64>,
     began: u64,
+    /// When its end was seen, by the server's clock in ms.
+    ended: Option<i64>,
     epoch: u32,
     /// The server forgot it: it may come again.
     forgiven: bool,
@@ -56,6 +60,11 @@ struct Tenure {
 impl LockLog {
     pub(super) fn forgive(&mut self) {
         self.tenures.iter_mut().for_each(|tenure| tenure.forgiven = true);
+    }
+
+    /// Whether `token` ever held it.
+    pub(super) fn was_held(&self, token: &[u8]) -> bool {
+        self.tenures.iter().any(|tenure| tenure.token == token)
     }
 
     /// Since when `token` holds it.
@@ -318,6 +327,10 @@ impl State {
         if !self.losing {
             (self.locks[lock].last, self.locks[lock].unsure) = (Some(was.how), false);
         }
+        let mut own = self.locks[lock].tenures.iter_mut().rev();
+        if let Some(tenure) = own.find(|tenure| tenure.token == token) {
+            tenure.ended = Some(now_ms);
+        }
         let op = self.tokens.get(token).copied();
         if evicted {
             let hit = |op: &&mut Op| op.token().is_some_and(|own| own == token);
@@ -347,7 +360,13 @@ impl State {
     ) -> Option<String> {
         let mut broken = None;
         if !self.losing {
-            let again = self.locks[lock].tenures.iter().any(|it| it.token == token && !it.forgiven);
+            // A waiter that was paused for longer than its token is refused may ask once more, if it was
+            // never told that it had the lock.
+            let refused = |it: &Tenure| {
+                it.fence.is_some() || it.ended.is_none_or(|at| now_ms < at + ENDED_MS)
+            };
+            let mut own = self.locks[lock].tenures.iter().filter(|it| it.token == token);
+            let again = own.any(|it| !it.forgiven && refused(it));
             let late = self.buried.get(token).is_some_and(|at| now_ms < at + TOMBSTONE_MS);
             broken = match self.tokens.get(token) {
                 None => {
@@ -383,10 +402,11 @@ impl State {
         let known = self.locks[lock].tenures.iter_mut().rev().find(same);
         if let Some(tenure) = known.filter(|_| forgiven) {
             // What a rollback brings back is the tenure that it was, in its place among the others.
-            tenure.began = began;
+            (tenure.began, tenure.ended) = (began, None);
             return;
         }
-        let tenure = Tenure { token: token.to_vec(), how, fence: None, began, epoch, forgiven };
+        let (token, fence, ended) = (token.to_vec(), None, None);
+        let tenure = Tenure { token, how, fence, began, ended, epoch, forgiven };
         self.locks[lock].tenures.push(tenure);
     }
 

@@ -26,6 +26,10 @@ impl Judge {
         // Where the server's clock was stepped back, the dead before it count as alive for so long.
         let back = state.stepped_back;
         let late = |since: u64| if back > 0 { since + back + ALIVE_FOR } else { since };
+        let given_up = |own: &Vec<u8>| match back {
+            0 => 0,
+            _ => state.last_given_up(op.ask.lock, own),
+        };
         if log.owners.is_empty() {
             return (!op.grouped()).then_some((log.free_since, "it is free"));
         }
@@ -42,7 +46,8 @@ impl Judge {
                     *other != id && it.waiting() && it.ask.lock == op.ask.lock
                 });
                 let first = others.all(|(_, it)| place(it).is_none_or(|place| own <= place));
-                (first && out + count <= capacity).then_some((late(log.changed), "there is room"))
+                let since = || late(log.changed.max(given_up(own)));
+                (first && out + count <= capacity).then(|| (since(), "there is room"))
             }
             _ => None,
         }
@@ -79,11 +84,14 @@ impl Judge {
             {
                 return Some(format!("O5: all locks are free that op{id} still waits for"));
             }
-            // Only what both would hold alone.
+            // Only what both would hold alone. One that was had and lost since, where a ttl is short, is not
+            // waited for again: its user is told of the loss with the leases.
+            let had =
+                |op: &Op| op.token().is_some_and(|token| state.locks[op.ask.lock].was_held(token));
             let has = |one: &Op, other: &Op| {
                 let both = |op: &&Op| op.ask.how == How::Alone && owns(op);
                 state.ops[one.group.clone()].iter().filter(both).any(|held| {
-                    let wants = |op: &Op| op.ask.lock == held.ask.lock && !owns(op);
+                    let wants = |op: &Op| op.ask.lock == held.ask.lock && !had(op);
                     state.ops[other.group.clone()].iter().any(wants)
                 })
             };
@@ -99,6 +107,17 @@ impl Judge {
 }
 
 impl State {
+    /// When the last attempt was given up that ever stood before `place` in the queue of `lock`: nobody may
+    /// have told the server.
+    fn last_given_up(&self, lock: usize, place: &[u8]) -> u64 {
+        let before = self.queue.iter().filter(|(_, its)| its.as_slice() < place);
+        let over = before.filter_map(|(token, _)| {
+            let op = &self.ops[*self.tokens.get(token)?];
+            (op.ask.lock == lock).then(|| op.given_up(token))?
+        });
+        over.map(|(at, _)| at).max().unwrap_or_default()
+    }
+
     /// One that excludes readers waits, or did until now.
     pub(super) fn bar(&mut self, lock: usize, how: How, now: u64) {
         if how != How::Reads {
@@ -107,15 +126,17 @@ impl State {
     }
 
     /// Whether a writer may have been granted the lock and have ended within one step: of several that
-    /// are given back in one, the end of the first may grant it to the second.
+    /// are given back in one, the end of the first may grant it to the second; and any that comes before
+    /// the second may where nobody holds it, for then whose turn it is has been found by nobody yet.
     fn wrote_within(&self, lock: usize, old: &Owners, cause: Option<&Cause<'_>>) -> bool {
         let Some(cause) = cause.filter(|cause| cause.releases()) else { return false };
         let mut ended = cause.meant.tokens.iter();
-        let writer = |token: &Vec<u8>| {
+        let of = |token: &Vec<u8>| {
             let ask = self.tokens.get(token).map(|op| self.ops[*op].ask);
-            ask.is_some_and(|ask| ask.lock == lock && ask.how == How::Alone)
+            ask.filter(|ask| ask.lock == lock)
         };
-        ended.any(|token| old.contains_key(token))
+        let writer = |token: &Vec<u8>| of(token).is_some_and(|ask| ask.how == How::Alone);
+        ended.any(|token| old.contains_key(token) || old.is_empty() && of(token).is_some())
             && ended.any(|token| writer(token) && !old.contains_key(token))
     }
 

@@ -56,14 +56,7 @@ impl Judge {
         if ends.is_none() {
             return Some(format!("O4: op{id} owns {name} without an end"));
         }
-        // Given up for another token, or over.
-        let newer = op
-            .tokens
-            .iter()
-            .position(|(own, _)| own == token)
-            .and_then(|index| op.tokens.get(index + 1).map(|(_, at)| (*at, Ending::Tidy)));
-        let lost = op.lost.map(|(at, _)| (at, Ending::Lost));
-        let (since, ending) = newer.or(lost).or(op.ended)?;
+        let (since, ending) = op.given_up(token)?;
         let disturbed = state.disturbed[op.life.machine];
         let grace = (op.ask.ttl / 10).max(SECOND / 2);
         let ttl = op.ask.ttl.max(2 * SECOND) + grace;
