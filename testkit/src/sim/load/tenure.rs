@@ -86,7 +86,7 @@ impl Session {
                     ErrorKind::Timeout => judge.timed_out(op),
                     ErrorKind::StoreUnavailable => {}
                     ErrorKind::Deadlock => judge.deadlocked(op),
-                    kind => judge.accuse(format!("op{op} fails with {kind:?}: {error}")),
+                    kind => judge.accuse(format!("O5: op{op} fails with {kind:?}: {error}")),
                 }
             }
             None if cancels => {
@@ -175,7 +175,7 @@ impl Session {
             Some(Err(error)) => match error.kind() {
                 ErrorKind::Lost | ErrorKind::StoreUnavailable | ErrorKind::Unsupported => {}
                 ErrorKind::Deadlock if reads => {}
-                kind => judge.accuse(format!("op{op} can't change, {kind:?}: {error}")),
+                kind => judge.accuse(format!("O5: op{op} can't change, {kind:?}: {error}")),
             },
             None => {}
         }
