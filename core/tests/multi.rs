@@ -83,6 +83,30 @@ fn those_that_are_taken_are_waited_for_in_the_order_of_names() {
     assert!(leases.is_held());
 }
 
+/// All or none: one whose term ran out while another was waited for is taken anew, with the others.
+#[test]
+fn one_that_is_lost_during_the_wait_is_no_part_of_all() {
+    let stage = Stage::new();
+    let b = take(&stage, &stage.other, "b");
+    let short = || {
+        let a = stage.client.lock("a").ttl(seconds(1)).fixed_term();
+        stage.client.lock_all([a, stage.client.lock("b")])
+    };
+    let mut taking = Box::pin(short().acquire());
+    assert!(stage.world.poll_once(taking.as_mut()).is_pending());
+    stage.world.advance(seconds(3));
+    assert!(stage.world.poll_once(taking.as_mut()).is_pending());
+    stage.world.run(b.release());
+    let leases = stage.world.run(taking).expect("both are free");
+    assert!(leases.is_held());
+    stage.world.run(leases.release());
+
+    let _b = take(&stage, &stage.other, "b");
+    let late = stage.world.run(short().wait(seconds(3)).acquire());
+    assert_eq!(late.expect_err("it is held").kind(), ErrorKind::Timeout);
+    assert_eq!(held(&stage), ["b"]);
+}
+
 #[test]
 fn what_is_dropped_at_any_point_leaves_nothing() {
     for polls in 0.. {

@@ -14,7 +14,8 @@ use crate::{Client, Error, ErrorKind, Lease, Lock, LostReason, Name, Release, Re
 ///
 /// Those that are free are taken in one atomic step where the store can, and those that are not are
 /// waited for in the order of their names: so no two of these wait for each other, however their lists
-/// overlap. While one is waited for, the ones before it are held.
+/// overlap. While one is waited for, the ones before it are held; where one of these is lost meanwhile, all
+/// are given back and asked for anew.
 ///
 /// ```
 /// # fn main() -> leasehold::Result<()> { leasehold::block_on(async {

@@ -40,13 +40,29 @@ impl Attempt {
         let names: Vec<_> = requests.iter().map(|request| request.name.clone()).collect();
         let mut sorted = requests;
         sorted.sort_by(|one, other| one.name.cmp(&other.name));
+        let sys = &self.runtime.sys;
+        let give_up = match wait {
+            Patience::Forever => BootTime::NEVER,
+            Patience::AtMost(span) => sys.now() + span,
+            Patience::None => sys.now() + REQUEST_TIMEOUT,
+        };
         let mut held = Vec::with_capacity(sorted.len());
-        let done = self.take_in_order(sorted, wait, &mut held).await;
-        if !matches!(done, Ok(true)) {
+        loop {
+            let done = self.take_in_order(&sorted, wait, give_up, &mut held).await;
+            let lost = held.iter().find(|lease| !lease.is_held()).map(|lease| lease.name().clone());
+            if let (Ok(true), None) = (&done, &lost) {
+                break;
+            }
             release_together(&held).await;
-        }
-        if !done? {
-            return Ok(None);
+            held.clear();
+            match (done?, lost) {
+                // Its term ran out, or the store was out of reach, while another was waited for. All of
+                // them anew: it comes before those that are had, and must not be waited for after them.
+                (true, Some(name)) if wait == Patience::None => return Err(too_late(&name)),
+                (true, Some(name)) if sys.now() >= give_up => return Err(waited_out(&name)),
+                (true, _) => {}
+                (false, _) => return Ok(None),
+            }
         }
         let mut ordered: Vec<Option<Lease>> = held.into_iter().map(Some).collect();
         let place = |name| ordered.partition_point(|lease| lease.as_ref().map(Lease::name) < name);
@@ -92,24 +108,20 @@ impl Attempt {
             .collect())
     }
 
-    /// Puts the leases of `rest` into `held`, in order. False where one is taken and nothing is waited
-    /// for.
+    /// Puts the leases of `rest` into `held`, in order, until one of them is lost. False where one is
+    /// taken and nothing is waited for.
     async fn take_in_order(
         &self,
-        mut rest: Vec<Request>,
+        mut rest: &[Request],
         wait: Patience,
+        give_up: BootTime,
         held: &mut Vec<Lease>,
     ) -> Result<bool> {
         let sys = &self.runtime.sys;
-        let give_up = match wait {
-            Patience::Forever => BootTime::NEVER,
-            Patience::AtMost(span) => sys.now() + span,
-            Patience::None => sys.now() + REQUEST_TIMEOUT,
-        };
         // An owner's own lock is no obstacle, which only the way of a single one knows.
         let atomic = self.desk.store().capabilities().atomic_multi
             && rest.iter().all(|request| request.options.owner.is_none());
-        while !rest.is_empty() {
+        while !rest.is_empty() && held.iter().all(Lease::is_held) {
             let mut free = if atomic { rest.len() } else { 0 };
             while free > 0 {
                 match self.take_at_once(&rest[..free], give_up).await? {
@@ -124,12 +136,9 @@ impl Attempt {
                     Tried::Ended => {}
                 }
             }
-            let mut later = rest.split_off(free);
-            if later.is_empty() {
-                break;
-            }
-            let mut next = later.remove(0);
+            let Some((next, later)) = rest[free..].split_first() else { break };
             rest = later;
+            let mut next = next.clone();
             next.options.wait = match wait {
                 Patience::AtMost(_) => Patience::AtMost(give_up.since(sys.now())),
                 other => other,

@@ -4,7 +4,7 @@ use leasehold::LostReason;
 use leasehold::store::Kind;
 
 use super::bench::Judge;
-use super::ops::Handle;
+use super::ops::{Handle, Op};
 use crate::sim::mix::{Family, How};
 
 /// Later than this after its deadline a loss is told late.
@@ -184,7 +184,7 @@ impl Judge {
             entry.lost = Some((now, reason));
             entry.held &= !entry.leaked;
             let (deadline, token) = (entry.deadline, entry.token().cloned());
-            let (excused, ask, since) = (entry.excused, entry.ask, entry.held_since);
+            let Op { excused, ask, term, held_since: since, .. } = *entry;
             if let Some(deadline) = deadline {
                 let due = clock.when(i128::from(deadline)).max(paused);
                 if now > due + PROMPT {
@@ -207,7 +207,7 @@ impl Judge {
                 broken =
                     Some(format!("O6: op{op} is told {reason} while the server says it holds"));
             }
-            let quiet = disturbed + 10_000_000_000 < since && ask.ttl > 40 * self.latency;
+            let quiet = disturbed + 10_000_000_000 < since && term > 40 * self.latency;
             if quiet && ask.kept && !excused && reason != LostReason::Shutdown {
                 broken =
                     Some(format!("O5: op{op} was not kept ({reason}) though nothing was wrong"));

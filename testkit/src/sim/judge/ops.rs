@@ -46,6 +46,8 @@ pub(super) struct Handle {
 pub(crate) struct Op {
     pub(super) life: Life,
     pub(super) ask: Ask,
+    /// The ttl that it asked for; that of `ask` grows with each wish for more.
+    pub(super) term: u64,
     /// The attempts for the locks that are taken together; this one alone, mostly.
     pub(super) group: Range<usize>,
     /// True time, and by the machine's clock.
@@ -73,6 +75,7 @@ impl Op {
         Self {
             life,
             ask,
+            term: ask.ttl,
             group,
             started,
             started_local: local,

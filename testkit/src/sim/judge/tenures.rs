@@ -242,12 +242,13 @@ impl State {
                 && it.token().is_some()
         });
         if let Some(outer) = outer.filter(|_| self.ops[op].tokens.is_empty()) {
-            let (tokens, ask) = (outer.tokens.clone(), outer.ask);
+            let (tokens, ask, term) = (outer.tokens.clone(), outer.ask, outer.term);
             // One that was over before a loss was not excused, the others of the tenure are.
             let same = |it: &&Op| it.token() == outer.token();
             let excused = self.ops[..op].iter().filter(same).any(|it| it.excused);
             let entry = &mut self.ops[op];
-            (entry.tokens, entry.ask.ttl, entry.excused) = (tokens, ask.ttl, excused);
+            (entry.tokens, entry.ask.ttl, entry.term) = (tokens, ask.ttl, term);
+            entry.excused = excused;
             entry.ask.kept &= ask.kept;
         }
     }

@@ -85,7 +85,7 @@ impl Judge {
                 return Some(format!("O5: all locks are free that op{id} still waits for"));
             }
             // Only what both would hold alone. One that was had and lost since, where a ttl is short, is not
-            // waited for again: its user is told of the loss with the leases.
+            // waited for while others are held: all are given back first.
             let had =
                 |op: &Op| op.token().is_some_and(|token| state.locks[op.ask.lock].was_held(token));
             let has = |one: &Op, other: &Op| {
