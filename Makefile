@@ -180,7 +180,7 @@ build-kotlin: preflight
 
 # Where one can't be had, its tests are ignored, unless REQUIRE names it. The ledger has a row for
 # each.
-SERVERS := redis valkey redis8 valkey9
+SERVERS := redis valkey redis8 valkey9 postgresql mariadb
 .PHONY: servers
 servers: ## Fetch the real servers that tests run against
 	@code=0; for server in $(SERVERS); do \

@@ -1,13 +1,15 @@
 //! The servers that tests are run against, themselves put to the test: each is the real one.
 
 use std::io::{ErrorKind, Read, Write};
-use std::net::TcpStream;
+use std::net::{Ipv4Addr, TcpStream};
 use std::os::unix::net::UnixStream;
 use std::process::Command;
 use std::time::Duration;
 
 use leasehold_testkit::Process;
-use leasehold_testkit::server::{Flavour, RedisServer, RedisSetup, Reply, Resp, on_redis};
+use leasehold_testkit::server::{
+    Flavour, OneServer, RedisServer, RedisSetup, Reply, Resp, SqlFlavour, SqlServer, on_redis,
+};
 use libtest_mimic::{Arguments, Trial};
 
 /// Long enough for an answer that comes, short enough for one that doesn't.
@@ -45,6 +47,13 @@ fn main() {
             let name = format!("{}::{name}", flavour.name());
             trials.push(Trial::ignorable_test(name, move || on_redis(&setup, body)));
         }
+    }
+    for flavour in SqlFlavour::ALL {
+        // What a database keeps is shown in core/tests/guards_sql.
+        let name = format!("{}::ends_with_the_test", flavour.name());
+        trials.push(Trial::ignorable_test(name, move || {
+            OneServer::new(flavour).run(|_| ends_with_the_test(flavour))
+        }));
     }
     libtest_mimic::run(&Arguments::from_args(), trials).exit();
 }
@@ -199,7 +208,33 @@ fn dies_with_the_test(server: &RedisServer) {
     std::fs::remove_dir_all(folder).unwrap();
 }
 
+/// With all its processes, of which PostgreSQL has one for each connection.
+#[allow(clippy::disallowed_methods, reason = "a port tells nobody when it closes")]
+fn ends_with_the_test(flavour: SqlFlavour) {
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    let mut test = Process::start(command.env(SERVE, flavour.name()));
+    let port: u16 = test.wait_for("port ").parse().unwrap();
+    let folder = test.wait_for("folder ");
+    let connect = || TcpStream::connect((Ipv4Addr::LOCALHOST, port));
+    let mut client = connect().unwrap();
+    client.set_read_timeout(Some(PATIENCE)).unwrap();
+    test.kill();
+    // Whoever had the connection is gone, and then who took connections: that it was the last nobody tells.
+    let _ = client.read_to_end(&mut Vec::new());
+    while connect().is_ok() {
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    std::fs::remove_dir_all(folder).unwrap();
+}
+
 fn serve(flavour: &str) {
+    if let Some(flavour) = SqlFlavour::ALL.into_iter().find(|one| one.name() == flavour) {
+        let server = SqlServer::start(flavour).expect("a server");
+        server.restart();
+        println!("port {}\nfolder {}", server.port(), server.folder().display());
+        let _ = std::io::stdin().read(&mut [0]);
+        return;
+    }
     let flavour = Flavour::ALL.into_iter().find(|one| one.name() == flavour).expect("a flavour");
     let server = RedisServer::start(&RedisSetup::new(flavour)).expect("a server");
     println!("port {}\nfolder {}", server.port(), server.folder().display());

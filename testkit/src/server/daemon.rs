@@ -10,10 +10,11 @@ use rustix::process::{Pid, Signal, WaitOptions, kill_process, waitpid};
 /// A server that says nothing for so long hangs.
 const HANG: Duration = Duration::from_secs(60);
 
-/// A running server. Killed and reaped when dropped, and by the kernel when this process dies.
+/// A running server. Ended and reaped when dropped, and by the kernel when this process dies.
 #[derive(Debug)]
 pub(super) struct Daemon {
     child: Child,
+    farewell: Signal,
     log: Arc<Log>,
 }
 
@@ -25,7 +26,12 @@ struct Log {
 
 impl Daemon {
     /// Starts `command`, whose log is its standard output; complaints go to the other one.
-    pub(super) fn start(mut command: Command) -> std::io::Result<Self> {
+    pub(super) fn start(command: Command) -> std::io::Result<Self> {
+        Self::start_with(command, Signal::KILL)
+    }
+
+    /// The same for a server that is ended by `farewell`: one that obeys it at once.
+    pub(super) fn start_with(mut command: Command, farewell: Signal) -> std::io::Result<Self> {
         let (output, writer) = std::io::pipe()?;
         command.stdin(Stdio::null()).stdout(writer.try_clone()?).stderr(writer);
         let child = super::nursery::start(command)?;
@@ -37,7 +43,7 @@ impl Daemon {
             }
             shared.change(|(_, ended)| *ended = true);
         })?;
-        Ok(Self { child, log })
+        Ok(Self { child, farewell, log })
     }
 
     /// Waits for a line that contains `what`.
@@ -89,8 +95,12 @@ impl Log {
 
 impl Drop for Daemon {
     fn drop(&mut self) {
-        // A stopped one is killed all the same. Once it is reaped, its port is free.
-        let _ = self.child.kill();
+        // A stopped one too. Once it is reaped, its port is free.
+        let pid = Pid::from_child(&self.child);
+        let _ = kill_process(pid, self.farewell);
+        if self.farewell != Signal::KILL {
+            let _ = kill_process(pid, Signal::CONT);
+        }
         let _ = self.child.wait();
     }
 }
