@@ -8,7 +8,8 @@ use std::sync::Barrier;
 use std::time::Duration;
 
 use common::millis;
-use leasehold::guard::{Fenced, Gate, http, sql};
+use leasehold::guard::sql::{Column, Dialect, Style, Table};
+use leasehold::guard::{Fenced, Gate, http};
 use leasehold::{Client, ErrorKind, LostReason, Name, block_on};
 use leasehold_testkit::{folder, property};
 use proptest::prelude::*;
@@ -21,10 +22,11 @@ fn open(path: &std::path::Path) -> Connection {
 }
 
 /// One guarded write; false where it was refused.
-fn append(database: &mut Connection, fences: &sql::Table, fence: u64) -> bool {
+fn append(database: &mut Connection, fences: &Table, fence: u64) -> bool {
     let behaviour = TransactionBehavior::Immediate;
     let transaction = database.transaction_with_behavior(behaviour).expect("a transaction");
-    let admitted = transaction.execute(&fences.admit(), params!["the log", fence as i64]);
+    let [admit] = &fences.admit()[..] else { panic!("one statement is enough here") };
+    let admitted = transaction.execute(admit, params!["the log", fence as i64]);
     if admitted.expect("a statement") == 0 {
         return false;
     }
@@ -41,7 +43,7 @@ fn a_table_of_fences_takes_no_write_after_a_newer_one() {
     const WRITES: u64 = 60;
     let folder = folder("guards").expect("a folder");
     let (path, fences) =
-        (folder.path().join("data.db"), sql::Table::new("fences").expect("a name"));
+        (folder.path().join("data.db"), Table::new(Dialect::Sqlite, "fences").expect("a name"));
     let made = open(&path);
     made.execute_batch(
         "PRAGMA journal_mode = WAL; CREATE TABLE log (at INTEGER PRIMARY KEY, fence)",
@@ -78,7 +80,7 @@ fn a_holder_that_slept_too_long_is_refused() {
     let folder = folder("guards").expect("a folder");
     let url = format!("sqlite://{}", folder.path().join("locks.db").display());
     let (first, second) = [0, 1].map(|_| Client::connect(&url).expect("a client")).into();
-    let fences = sql::Table::new("fences").expect("a name");
+    let fences = Table::new(Dialect::Sqlite, "fences").expect("a name");
     let mut data = open(&folder.path().join("data.db"));
     data.execute_batch("CREATE TABLE log (at INTEGER PRIMARY KEY, fence)").expect("a table");
     data.execute_batch(&fences.create()).expect("a table");
@@ -119,11 +121,35 @@ fn a_holder_that_slept_too_long_is_refused() {
 #[test]
 fn names_that_would_be_a_part_of_a_statement_are_refused() {
     for wrong in ["", "1st", "a b", "a;DROP TABLE b", "a\"b", "a.b", "é", &"a".repeat(64)] {
-        for error in [sql::Table::new(wrong).err(), sql::column(wrong).err()] {
-            let error = error.unwrap_or_else(|| panic!("{wrong:?} was taken"));
-            assert_eq!(error.kind(), ErrorKind::InvalidInput);
-            assert!(error.message().contains(&format!("{wrong:?}")), "{error}");
+        for dialect in Dialect::ALL {
+            let errors = [Table::new(dialect, wrong).err(), Column::new(dialect, wrong, "?").err()];
+            for error in errors {
+                let error = error.unwrap_or_else(|| panic!("{wrong:?} was taken"));
+                assert_eq!(error.kind(), ErrorKind::InvalidInput);
+                assert!(error.message().contains(&format!("{wrong:?}")), "{error}");
+            }
         }
+    }
+    // Its second column is one too many letters.
+    let long = "a".repeat(60);
+    Column::new(Dialect::Sqlite, &long, "?").expect("a name");
+    Column::new(Dialect::Mysql, &long, "?").expect_err("too long with what is added");
+}
+
+#[test]
+fn a_dialect_and_a_style_are_found_by_their_names() {
+    for dialect in Dialect::ALL {
+        assert_eq!(dialect.to_string().parse::<Dialect>().expect("its name"), dialect);
+    }
+    assert_eq!("mariadb".parse::<Dialect>().expect("the same"), Dialect::Mysql);
+    for style in Style::ALL {
+        assert_eq!(style.name().parse::<Style>().expect("its name"), style);
+    }
+    for wrong in ["", "SQLite", "postgres ", "oracle"] {
+        let error = wrong.parse::<Dialect>().expect_err(wrong);
+        assert_eq!(error.kind(), ErrorKind::InvalidInput);
+        assert!(error.message().contains("sqlite, postgresql, mysql are"), "{error}");
+        wrong.parse::<Style>().expect_err(wrong);
     }
 }
 

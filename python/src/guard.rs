@@ -29,20 +29,30 @@ impl Gate {
     }
 }
 
-/// The statements of a table of fences: create, admit, forget.
+/// The statements of a table of fences: create, those that admit, forget.
 #[pyfunction]
-pub(crate) fn fences(py: Python<'_>, name: &str, style: &str) -> PyResult<Py<PyAny>> {
-    match guard::fences(name, style) {
+pub(crate) fn fences(
+    py: Python<'_>,
+    dialect: &str,
+    name: &str,
+    style: &str,
+) -> PyResult<Py<PyAny>> {
+    match guard::fences(dialect, name, style) {
         Ok(Fences { create, admit, forget }) => (create, admit, forget).into_py_any(py),
         Err(error) => Failure::from(error).into_py_any(py),
     }
 }
 
-/// The parts of an update of a row with a column for the fence.
+/// The parts of the statements of a row with a column for the fence.
 #[pyfunction]
-pub(crate) fn fence_column(py: Python<'_>, name: &str, marker: &str) -> PyResult<Py<PyAny>> {
-    match guard::column(name, marker) {
-        Ok(parts) => parts.into_py_any(py),
+pub(crate) fn fence_column(
+    py: Python<'_>,
+    dialect: &str,
+    name: &str,
+    marker: &str,
+) -> PyResult<Py<PyAny>> {
+    match guard::column(dialect, name, marker) {
+        Ok([define, set, and_where]) => (define, set, and_where).into_py_any(py),
         Err(error) => Failure::from(error).into_py_any(py),
     }
 }

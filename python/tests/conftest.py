@@ -54,10 +54,47 @@ class Redis:
         return self._child.stdout.readline().rstrip("\n")
 
 
-def _absent(why: str) -> None:
-    if "redis" in os.environ.get("REQUIRE", "").replace(",", " ").split():
-        pytest.fail(f"REQUIRE names redis, which can't be had: {why}")
+class Database:
+    """A PostgreSQL or a MariaDB of our own."""
+
+    def __init__(self, program: Path, name: str) -> None:
+        self.name = name
+        self._child = subprocess.Popen(
+            [program, name], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        assert self._child.stdout is not None
+        ready, _, rest = self._child.stdout.readline().rstrip("\n").partition(" ")
+        self.absent = rest if ready == "absent" else None
+        self.url = rest
+        self._count = 0
+
+    def next(self) -> int:
+        """A number for a table's name."""
+        self._count += 1
+        return self._count
+
+    def end(self) -> None:
+        """Ends it."""
+        self._child.communicate()
+
+
+def _absent(why: str, name: str = "redis") -> None:
+    if name in os.environ.get("REQUIRE", "").replace(",", " ").split():
+        pytest.fail(f"REQUIRE names {name}, which can't be had: {why}")
     pytest.skip(why)
+
+
+@pytest.fixture(scope="session", params=["postgresql", "mariadb"])
+def database(request: pytest.FixtureRequest) -> Iterator[Database]:
+    """Each server in turn, where there is one; a failure where `REQUIRE` names it."""
+    program = TARGET / "debug" / "database"
+    if not program.exists():
+        _absent(f"{program} is missing: cargo build -p leasehold-testkit --bins", request.param)
+    database = Database(program, request.param)
+    if database.absent is not None:
+        _absent(database.absent, request.param)
+    yield database
+    database.end()
 
 
 # The whole suite on Redis too takes minutes on a loaded machine: asked for with

@@ -6,21 +6,25 @@ from __future__ import annotations
 import socket
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from functools import partial
+from importlib import import_module
 from pathlib import Path
+from typing import Any, Literal
 from urllib.parse import urlsplit
 
 import leasehold
 import pytest
-from conftest import Redis
+from conftest import PATIENCE, Database, Redis
 from leasehold import guard
 
 
 def test_a_holder_that_slept_too_long_is_refused(tmp_path: Path) -> None:
     """The lease of one ends while it is about to write; another takes the lock and writes."""
     client = leasehold.connect(f"sqlite://{tmp_path}/locks.db")
-    fences, gate = guard.Table("fences", sqlite3.paramstyle), guard.Gate()
+    fences, gate = guard.Table("fences", "sqlite", sqlite3.paramstyle), guard.Gate()
     with closing(sqlite3.connect(tmp_path / "data.db")) as database:
         database.execute("CREATE TABLE log (fence INTEGER)")
         for _ in range(2):
@@ -58,7 +62,7 @@ def test_a_holder_that_slept_too_long_is_refused(tmp_path: Path) -> None:
 
 def test_concurrent_writers_write_in_the_order_of_their_fences(tmp_path: Path) -> None:
     threads, writes = 4, 40
-    fences = guard.Table("fences", "named")
+    fences = guard.Table("fences", "sqlite", "named")
     path = tmp_path / "data.db"
     with closing(sqlite3.connect(path)) as made:
         made.execute("PRAGMA journal_mode = WAL")
@@ -89,14 +93,85 @@ def test_concurrent_writers_write_in_the_order_of_their_fences(tmp_path: Path) -
 
 
 def test_a_row_with_a_column_of_its_own(tmp_path: Path) -> None:
-    set_fence, newest = guard.column("fence", ":fence")
-    update = f"UPDATE account SET balance = balance - 30, {set_fence} WHERE id = 42 AND {newest}"
+    fence = guard.Column("fence", "sqlite", ":fence")
+    update = f"UPDATE account SET balance = balance - 30, {fence.set} WHERE {fence.and_where}"
     with closing(sqlite3.connect(tmp_path / "data.db")) as database:
-        database.execute("CREATE TABLE account (id INTEGER, balance INTEGER, fence INTEGER)")
-        database.execute("INSERT INTO account VALUES (42, 100, 0)")
+        database.execute(f"CREATE TABLE account (balance INTEGER, {fence.define})")
+        database.execute("INSERT INTO account (balance) VALUES (100)")
         changed = [database.execute(update, {"fence": fence}).rowcount for fence in (7, 7, 6, 8)]
         assert changed == [1, 1, 0, 1]
         assert database.execute("SELECT balance FROM account").fetchone() == (10,)
+    assert fence == guard.Column("fence", "sqlite", ":fence")
+    assert guard.Column("fence", "mysql").define.count("fence_writes") == 1
+
+
+def connections(database: Database) -> Callable[[], Any]:
+    """Connections to it by a driver of its own, which have no types."""
+    where = urlsplit(database.url)
+    options: dict[str, Any] = {
+        "host": where.hostname,
+        "port": where.port,
+        "user": where.username,
+        "database": where.path[1:],
+    }
+    if database.name == "postgresql":
+        return partial(import_module("pg8000.dbapi").connect, **options)
+    return partial(import_module("pymysql").connect, **options)
+
+
+def test_on_a_server(database: Database) -> None:
+    """A holder that slept while another took the lock, and two that write at once."""
+    connect = connections(database)
+    dialect: Literal["postgresql", "mariadb"]
+    dialect = "postgresql" if database.name == "postgresql" else "mariadb"
+    fences = guard.Table(f"fences_{database.next()}", dialect)
+    log = f"log_{database.next()}"
+    with closing(connect()) as made:
+        made.cursor().execute(f"CREATE TABLE {log} (fence BIGINT)")
+        fences.create(made.cursor())
+        made.commit()
+
+    def append(connection: Any, fence: int) -> None:
+        try:
+            cursor = connection.cursor()
+            fences.admit(cursor, "the log", fence)
+            cursor.execute(f"INSERT INTO {log} VALUES (%s)", (fence,))
+        except BaseException:
+            connection.rollback()
+            raise
+        connection.commit()
+
+    with closing(connect()) as first, closing(connect()) as second:
+        for connection, fence in ((first, 7), (first, 7), (second, 9), (second, 9)):
+            append(connection, fence)
+        with pytest.raises(leasehold.LockLost, match="fence 8") as raised:
+            append(first, 8)
+        assert raised.value.reason is leasehold.LostReason.SUPERSEDED
+        # The newer one has the row; the older one asks while it does.
+        fences.admit(second.cursor(), "the log", 11)
+        with ThreadPoolExecutor() as pool:
+            late = pool.submit(append, first, 10)
+            second.cursor().execute(f"INSERT INTO {log} VALUES (11)")
+            second.commit()
+            with pytest.raises(leasehold.LockLost, match="fence 10"):
+                late.result(PATIENCE)
+        cursor = second.cursor()
+        cursor.execute(f"SELECT fence FROM {log} ORDER BY fence")
+        assert [fence for (fence,) in cursor.fetchall()] == [7, 7, 9, 9, 11]
+        fences.forget(cursor, "the log")
+        second.commit()
+        append(first, 1)
+        column = guard.Column("fence", dialect, "%s")
+        account = f"account_{database.next()}"
+        cursor.execute(f"CREATE TABLE {account} (balance INT, {column.define})")
+        cursor.execute(f"INSERT INTO {account} (balance) VALUES (0)")
+        update = f"UPDATE {account} SET balance = 5, {column.set} WHERE {column.and_where}"
+        changed = []
+        for fence in (7, 7, 6, 8):
+            cursor.execute(update, (fence, fence))
+            changed.append(cursor.rowcount)
+        assert changed == [1, 1, 0, 1]
+        second.commit()
 
 
 @pytest.mark.parametrize(
@@ -111,16 +186,20 @@ def test_a_row_with_a_column_of_its_own(tmp_path: Path) -> None:
     ],
 )
 def test_each_drivers_parameters(style: str, resource: str, fence: str) -> None:
-    table = guard.Table("fences", style)
-    assert f"VALUES ({resource}, {fence})" in table.admit_sql
+    table = guard.Table("fences", "sqlite", style)
+    assert f"VALUES ({resource}, {fence})" in table.admit_sql[0]
     assert table.forget_sql.endswith(f"resource = {resource}")
+    for statement in guard.Table("fences", "mysql", style).admit_sql:
+        assert statement.index(resource) < statement.rindex(fence)
 
 
 def test_what_is_wrong_is_said() -> None:
     for call in (
-        lambda: guard.Table("a; DROP TABLE b"),
-        lambda: guard.Table("fences", "QMARK"),
-        lambda: guard.column("a b"),
+        lambda: guard.Table("a; DROP TABLE b", "sqlite"),
+        lambda: guard.Table("fences", "sqlite", "QMARK"),
+        lambda: guard.Table("fences", "oracle"),  # type: ignore[arg-type]
+        lambda: guard.Column("a b", "mysql"),
+        lambda: guard.Column("a", "db2"),  # type: ignore[arg-type]
         lambda: guard.http_read("7"),
         lambda: guard.http_read("7; lock="),
         lambda: guard.Gate().admit("a", -1),

@@ -13,63 +13,32 @@ use crate::ErrorInfo;
 pub struct Fences {
     /// Makes the table, if it isn't there.
     pub create: String,
-    /// Admits a write to a resource with a fence: changes one row, or none where a larger fence was
-    /// seen. SQLite and PostgreSQL have it.
-    pub admit: String,
+    /// Admits a write: to be run in this order, each with the resource and the fence. The last changes
+    /// one row, or none where a larger fence was seen.
+    pub admit: Vec<String>,
     /// Forgets a resource.
     pub forget: String,
 }
 
-/// How a driver marks parameters, by the names of Python's DB-API where that has one: the marker of
-/// the resource and that of the fence.
-const STYLES: [(&str, [&str; 2]); 6] = [
-    ("qmark", ["?", "?"]),
-    ("format", ["%s", "%s"]),
-    ("numeric", [":1", ":2"]),
-    ("dollar", ["$1", "$2"]),
-    ("named", [":resource", ":fence"]),
-    ("pyformat", ["%(resource)s", "%(fence)s"]),
-];
-
-/// The statements of the table `name`, for drivers of this style: `qmark` (`?`), `format` (`%s`),
-/// `numeric` (`:1`), `dollar` (`$1`), `named` (`:resource`, `:fence`) or `pyformat`
-/// (`%(resource)s`, `%(fence)s`).
+/// The statements of the table `name` in the dialect `sqlite`, `postgresql` or `mysql` (`mariadb` is the
+/// same), for drivers of this style: `qmark` (`?`), `dollar` (`$1`), `numeric` (`:1`), `named`
+/// (`:resource`, `:fence`), `format` (`%s`) or `pyformat` (`%(resource)s`, `%(fence)s`).
 ///
 /// # Errors
-/// `INVALID_INPUT` for what is no name of a table, and for another style.
-pub fn fences(name: &str, style: &str) -> Result<Fences, ErrorInfo> {
-    let table = sql::Table::new(name)?;
-    let Some((_, markers)) = STYLES.iter().find(|(known, _)| *known == style) else {
-        let known = STYLES.map(|(known, _)| known).join(", ");
-        let what = format!("{style:?} is no style of parameters: {known} are");
-        return Err(leasehold::Error::invalid(what).into());
-    };
-    Ok(Fences {
-        create: table.create(),
-        admit: marked(&table.admit(), markers),
-        forget: marked(&table.forget(), markers),
-    })
+/// `INVALID_INPUT` for what is no name of a table, another dialect or another style.
+pub fn fences(dialect: &str, name: &str, style: &str) -> Result<Fences, ErrorInfo> {
+    let table = sql::Table::new(dialect.parse()?, name)?.style(style.parse()?);
+    Ok(Fences { create: table.create(), admit: table.admit(), forget: table.forget() })
 }
 
-/// The parts of an update of a row that has a column of its own for the fence, `SET …` and `WHERE …`,
-/// where `marker` stands for the fence.
+/// The parts of the statements of a row that has a column of its own for the fence: its definition, and
+/// what goes behind `SET` and `WHERE`, where `marker` stands for the fence.
 ///
 /// # Errors
-/// `INVALID_INPUT` for what is no name of a column.
-pub fn column(name: &str, marker: &str) -> Result<(String, String), ErrorInfo> {
-    let (set, and_where) = sql::column(name)?;
-    Ok((marked(&set, &[marker]), marked(&and_where, &[marker])))
-}
-
-/// `statement` with these markers in the place of its own, which are question marks.
-fn marked(statement: &str, markers: &[&str]) -> String {
-    let mut parts = statement.split('?');
-    let mut text = parts.next().unwrap_or_default().to_owned();
-    for (part, marker) in parts.zip(markers) {
-        text.push_str(marker);
-        text.push_str(part);
-    }
-    text
+/// `INVALID_INPUT` for what is no name of a column, and another dialect.
+pub fn column(dialect: &str, name: &str, marker: &str) -> Result<[String; 3], ErrorInfo> {
+    let column = sql::Column::new(dialect.parse()?, name, marker)?;
+    Ok([column.define, column.set, column.and_where])
 }
 
 /// The value of the header for what is done under the lock `name` with this fence.
@@ -116,19 +85,43 @@ mod tests {
     fn each_style_has_its_markers() {
         let update = "ON CONFLICT (resource) DO UPDATE SET fence = excluded.fence \
                       WHERE f.fence <= excluded.fence";
-        for (style, [resource, fence]) in STYLES {
-            let made = fences("f", style).expect("a style");
-            let insert = format!("INSERT INTO f (resource, fence) VALUES ({resource}, {fence}) ");
-            assert_eq!(made.admit, insert + update);
-            assert_eq!(made.forget, format!("DELETE FROM f WHERE resource = {resource}"));
-            assert!(!made.create.contains('?'));
+        for (style, resource, fence) in [
+            ("qmark", "?", "?"),
+            ("dollar", "$1", "$2"),
+            ("numeric", ":1", ":2"),
+            ("named", ":resource", ":fence"),
+            ("format", "%s", "%s"),
+            ("pyformat", "%(resource)s", "%(fence)s"),
+        ] {
+            for dialect in ["sqlite", "postgresql"] {
+                let made = fences(dialect, "f", style).expect("a style");
+                let insert =
+                    format!("INSERT INTO f (resource, fence) VALUES ({resource}, {fence}) ");
+                assert_eq!(made.admit, [insert + update]);
+                assert_eq!(made.forget, format!("DELETE FROM f WHERE resource = {resource}"));
+                assert!(!made.create.contains(resource));
+            }
+            let made = fences("mariadb", "f", style).expect("a style");
+            assert_eq!(made, fences("mysql", "f", style).expect("the same"));
+            // What a driver takes by its place comes in this order, in both.
+            for statement in &made.admit {
+                let (before, after) = statement.split_once(resource).expect("the resource");
+                assert!(!before.contains(fence) && after.contains(fence), "{statement}");
+            }
+            assert_eq!(made.admit.len(), 2);
+            assert!(made.forget.contains(resource), "{}", made.forget);
         }
-        for (name, style) in [("f", "QMARK"), ("f", ""), ("f;", "qmark")] {
-            assert_eq!(fences(name, style).expect_err("refused").code, "INVALID_INPUT");
+        for (dialect, name, style) in [
+            ("sqlite", "f", "QMARK"),
+            ("sqlite", "f", ""),
+            ("sqlite", "f;", "qmark"),
+            ("oracle", "f", "qmark"),
+        ] {
+            assert_eq!(fences(dialect, name, style).expect_err("refused").code, "INVALID_INPUT");
         }
-        let (set, and_where) = column("fence", "$3").expect("a name");
+        let [define, set, and_where] = column("postgresql", "fence", "$3").expect("a name");
         assert_eq!((set.as_str(), and_where.as_str()), ("fence = $3", "fence <= $3"));
-        // What a marker is, is the driver's.
-        assert_eq!(column("fence", "?").expect("a name").0, "fence = ?");
+        assert!(define.starts_with("fence BIGINT NOT NULL DEFAULT 0"), "{define}");
+        assert_eq!(column("db2", "fence", "?").expect_err("refused").code, "INVALID_INPUT");
     }
 }

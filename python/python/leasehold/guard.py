@@ -12,7 +12,8 @@ one Redis script, one call in this process.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol, TypeAlias
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol, TypeAlias
 
 from leasehold import _native
 from leasehold._convert import text, whole
@@ -24,10 +25,10 @@ __all__ = [
     "HTTP_HEADER",
     "HTTP_STALE",
     "REDIS_SCRIPT",
+    "Column",
     "Cursor",
     "Gate",
     "Table",
-    "column",
     "http_read",
     "http_value",
     "redis_command",
@@ -54,39 +55,52 @@ class Cursor(Protocol):
 
 
 class Table:
-    """A table with the largest fence seen of each resource, in SQLite or PostgreSQL: any driver.
+    """A table with the largest fence seen of each resource, in SQLite, PostgreSQL, MySQL or
+    MariaDB, by any driver.
 
-        fences = guard.Table("fences", psycopg.paramstyle)
+        fences = guard.Table("fences", "postgresql")
         with connection, connection.cursor() as cursor:           # one transaction
-            fences.admit(cursor, "account:42", lease.fence)       # its first statement
+            fences.admit(cursor, "account:42", lease.fence)       # first of all
             cursor.execute("UPDATE account SET …")
 
-    The trap is the transaction: ``admit`` must be its first statement and the writes must be in it
-    too. The row that it changed then keeps other holders out until the commit, so that a newer one
-    can't come between the comparison and the writes. Where it raises, roll back.
+    The trap is the transaction: ``admit`` must come first in it and the writes must be in it too.
+    The row that it changed then keeps other holders out until the commit, so that a newer one can't
+    come between the comparison and the writes. Where it raises, roll back. Any isolation level will
+    do; where the database asks for a transaction to be repeated, nothing was admitted.
 
-    ``paramstyle`` is the driver's, as PEP 249 names it, or ``dollar`` for ``$1``. MySQL has no such
-    ``INSERT``: there give the row a ``column`` for its fence.
+    ``paramstyle`` is the driver's, as PEP 249 names it, or ``dollar`` for ``$1``. Without it, that
+    of most drivers of the database: ``qmark`` for SQLite, ``format`` for the others.
     """
 
     __slots__ = ("_named", "admit_sql", "create_sql", "forget_sql")
 
     #: Makes the table, if it isn't there.
     create_sql: str
-    #: Changes one row, or none where a larger fence was seen; with the resource and the fence.
-    admit_sql: str
+    #: One statement, on MySQL two, to be run in this order, each with the resource and the fence.
+    #: The last changes one row, or none where a larger fence was seen.
+    admit_sql: tuple[str, ...]
     #: Forgets a resource that is gone.
     forget_sql: str
 
-    def __init__(self, name: str, paramstyle: str = "qmark") -> None:
-        made = _native.fences(text("the table", name), text("paramstyle", paramstyle))
+    def __init__(
+        self,
+        name: str,
+        dialect: Literal["sqlite", "postgresql", "mysql", "mariadb"],
+        paramstyle: str | None = None,
+    ) -> None:
+        if paramstyle is None:
+            paramstyle = "qmark" if dialect == "sqlite" else "format"
+        made = _native.fences(
+            text("dialect", dialect), text("the table", name), text("paramstyle", paramstyle)
+        )
         if isinstance(made, _native.Failure):
             raise from_failure(made)
-        self.create_sql, self.admit_sql, self.forget_sql = made
+        self.create_sql, admit, self.forget_sql = made
+        self.admit_sql = tuple(admit)
         self._named = paramstyle in ("named", "pyformat")
 
     def create(self, cursor: Cursor) -> None:
-        """Makes the table, if it isn't there."""
+        """Makes the table, if it isn't there. On MySQL that commits what is open."""
         cursor.execute(self.create_sql)
 
     def admit(self, cursor: Cursor, resource: str, fence: int) -> None:
@@ -94,7 +108,8 @@ class Table:
         larger fence of ``resource`` was seen: roll back then."""
         text("resource", resource)
         whole("fence", fence, 0, _MAX_FENCE)
-        self._execute(cursor, self.admit_sql, resource=resource, fence=fence)
+        for statement in self.admit_sql:
+            self._execute(cursor, statement, resource=resource, fence=fence)
         if cursor.rowcount == 0:
             error = LockLost(f"a write to {resource} with fence {fence} comes after a newer one")
             error.reason = LostReason.SUPERSEDED
@@ -112,20 +127,39 @@ class Table:
         return f"<Table: {self.create_sql}>"
 
 
-def column(name: str, marker: str = "?") -> tuple[str, str]:
-    """The same without a table, for a row that has a column of its own for the fence, in any SQL:
-    what goes behind ``SET`` and what behind ``WHERE``, with ``marker`` for the fence in both.
+@dataclass(frozen=True, slots=True, init=False)
+class Column:
+    """The same without a table, for a row that has a column of its own for the fence: parts of the
+    statements that change it, with ``marker`` for the fence.
 
-        set_fence, newest = guard.column("fence", "%s")
-        update = f"UPDATE account SET balance = %s, {set_fence} WHERE id = %s AND {newest}"
+        fence = guard.Column("fence", "postgresql", "%s")
+        update = f"UPDATE account SET balance = %s, {fence.set} WHERE {fence.and_where} AND …"
 
-    An update that finds no row was refused, or there is no such row. On MySQL ask the driver to
-    count the rows that were found (``CLIENT.FOUND_ROWS``), not those that it changed.
+    The fence is a parameter twice here. An update that finds no row was refused, or there is no
+    such row.
     """
-    parts = _native.fence_column(text("the column", name), text("marker", marker))
-    if isinstance(parts, _native.Failure):
-        raise from_failure(parts)
-    return parts
+
+    #: For ``CREATE TABLE account (id …, {define})``. On MySQL that is two columns, of which the
+    #: second counts writes: without it one that writes the same values twice could look refused.
+    define: str
+    #: For ``UPDATE account SET …, {set}``.
+    set: str
+    #: For ``… WHERE … AND {and_where}``.
+    and_where: str
+
+    def __init__(
+        self,
+        name: str,
+        dialect: Literal["sqlite", "postgresql", "mysql", "mariadb"],
+        marker: str = "?",
+    ) -> None:
+        parts = _native.fence_column(
+            text("dialect", dialect), text("the column", name), text("marker", marker)
+        )
+        if isinstance(parts, _native.Failure):
+            raise from_failure(parts)
+        for field, part in zip(("define", "set", "and_where"), parts, strict=True):
+            object.__setattr__(self, field, part)
 
 
 def redis_command(
