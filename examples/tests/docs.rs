@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use leasehold::{ErrorKind, LostReason};
 
-const PAGES: [&str; 14] = [
+const PAGES: [&str; 15] = [
     "README.md",
     "ARCHITECTURE.md",
     "FEATURES.md",
@@ -16,6 +16,7 @@ const PAGES: [&str; 14] = [
     "docs/errors.md",
     "docs/cli.md",
     "docs/redis.md",
+    "docs/guards.md",
     "bench/README.md",
     "cli/README.md",
     "node/README.md",

@@ -5,6 +5,7 @@ use napi::Either;
 use napi::bindgen_prelude::BigInt;
 use napi_derive::napi;
 
+use crate::adaptive::AdaptiveTtl;
 use crate::attempt::Attempt;
 use crate::call::{Call, now};
 use crate::latch::Latch;
@@ -125,6 +126,12 @@ impl Client {
             deadlock_priority,
         };
         Attempt::of(self.0.attempt(&asked.request(wait, try_only)))
+    }
+
+    /// Starts one try to take a lock with the ttl and the wait that `adaptive` chooses now.
+    #[napi]
+    pub fn attempt_adaptive(&self, asked: Asked, adaptive: &AdaptiveTtl) -> Attempt {
+        Attempt::of(self.0.attempt_adaptive(&asked.request(None, false), &adaptive.0))
     }
 
     /// Starts one try to take several locks, all or none, with one wait for all of them.

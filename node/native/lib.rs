@@ -5,9 +5,11 @@
 //! and no thread of the library's ever waits for JavaScript: a completion is a number in a
 //! [`mailbox`], and JavaScript takes all of them in one turn of its loop.
 
+mod adaptive;
 mod attempt;
 mod call;
 mod client;
+pub mod guard;
 mod holdings;
 mod latch;
 mod mailbox;

@@ -13,6 +13,8 @@
  * @packageDocumentation
  */
 
+export { AdaptiveTtl } from "./adaptive.js";
+export type { AdaptedLock, AdaptedOptions, Choice } from "./adaptive.js";
 export type { Requests } from "./asked.js";
 export { Barrier } from "./barrier.js";
 export type { BodyInside, EnterOptions, Inside } from "./barrier.js";
@@ -42,6 +44,7 @@ export {
   StoreUnavailableError,
   UnsupportedError,
 } from "./errors.js";
+export * as guard from "./guard.js";
 export { Lock, RwLock, Semaphore } from "./kinds.js";
 export type { Body } from "./kinds.js";
 export { Latch } from "./latch.js";

@@ -10,7 +10,7 @@ import { fromFailure, invalid, shown } from "./errors.js";
 import type { LockError } from "./errors.js";
 import { Lease } from "./lease.js";
 import { State, Word } from "./native.js";
-import type { Asked, Attempt, Client, Source } from "./native.js";
+import type { AdaptiveTtl, Asked, Attempt, Client, Source } from "./native.js";
 import type { LockOptions, ReleaseState, TryOptions } from "./plain.js";
 import * as post from "./post.js";
 
@@ -111,6 +111,15 @@ export class Lock {
       throw invalid(`lock ${JSON.stringify(this.name)} is of another client`);
     }
     return this.#asked(given);
+  }
+
+  /** @internal Starts a try with what `adaptive` chooses. */
+  attemptWith(adaptive: AdaptiveTtl, given: LockOptions): Attempt {
+    const client = this.#client;
+    if (!("attemptAdaptive" in client)) {
+      throw invalid(`lock ${JSON.stringify(this.name)} is a manager's: one of a client is needed`);
+    }
+    return (client as Client).attemptAdaptive(this.#asked(given), adaptive);
   }
 
   #asked(given: LockOptions): Asked {

@@ -204,6 +204,7 @@ export interface Manager {
 
 export interface Client extends Source {
   url(): string;
+  attemptAdaptive(asked: Asked, adaptive: AdaptiveTtl): Attempt;
   attemptAll(asked: readonly Asked[], wait: number | undefined, tryOnly: boolean): Attempt;
   attemptEach(asked: readonly Asked[]): Attempt;
   campaign(asked: Asked, wait: number | undefined, tryOnly: boolean, value: Uint8Array): Attempt;
@@ -220,7 +221,44 @@ export interface Client extends Source {
   shutdown(grace: number): Call<boolean>;
 }
 
+/** What a lock is to be asked with, from its history; spans are seconds. */
+export interface AdaptiveTtl {
+  held(span: number): Failure | null;
+  waited(span: number): Failure | null;
+  choose(): {
+    readonly ttl: number;
+    readonly wait: number;
+    readonly holds: number;
+    readonly hold: number;
+    readonly waited: number;
+    readonly load: number;
+    readonly words: string;
+  };
+}
+
+/** The largest fence seen of each of many resources. */
+export interface Gate {
+  admit(resource: string, fence: number): Failure | null;
+  forget(resource: string): void;
+}
+
 interface Native {
+  readonly AdaptiveTtl: new () => AdaptiveTtl;
+  readonly Gate: new () => Gate;
+  fences(
+    dialect: string,
+    name: string,
+    style: string,
+  ): { readonly create: string; readonly admit: string[]; readonly forget: string } | Failure;
+  fenceColumn(dialect: string, name: string, marker: string): string[] | Failure;
+  header(name: string, fence: number): string | Failure;
+  readHeader(value: string): { lock: string; fence: number } | Failure;
+  guardTexts(): {
+    readonly header: string;
+    readonly staleStatus: number;
+    readonly script: string;
+    readonly stale: string;
+  };
   readonly Client: {
     connect(
       url: string | undefined,

@@ -78,6 +78,26 @@ export const redis = typeof found === "string" ? undefined : found;
 /** Why tests that need it are skipped. */
 export const noRedis = typeof found === "string" ? found : false;
 
+/** A PostgreSQL or a MariaDB of our own (testkit/src/bin/database.rs): its URL, or why there is none. */
+export async function database(name: "postgresql" | "mariadb"): Promise<URL | string> {
+  const program = join(TARGET, "debug", "database");
+  const start = async (): Promise<URL | string> => {
+    if (!existsSync(program)) {
+      return `${program} is missing: cargo build -p leasehold-testkit --bins`;
+    }
+    const child = spawn(program, [name], { stdio: ["pipe", "pipe", "inherit"] });
+    after(() => child.stdin.end());
+    const lines = createInterface(child.stdout)[Symbol.asyncIterator]();
+    const [word, ...rest] = ((await lines.next()).value ?? "absent it has ended").split(" ");
+    return word === "ready" ? new URL(rest.join(" ")) : rest.join(" ");
+  };
+  const found = await start();
+  if (typeof found === "string" && required.includes(name)) {
+    throw new Error(`REQUIRE names ${name}, which can't be had: ${found}`);
+  }
+  return found;
+}
+
 /** A store that tests run on. */
 export interface Store {
   readonly name: string;

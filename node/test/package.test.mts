@@ -66,12 +66,19 @@ describe("the packed package", () => {
         for (const tried of await client.tryEach(["d", lease.name])) {
           if (tried.status === "fulfilled") await tried.value?.release();
         }
+        const adapted: Lease = await new AdaptiveTtl().adapt(client.lock("f")).acquire({ note: "n" });
+        // @ts-expect-error its ttl is chosen
+        await new AdaptiveTtl().adapt(client.lock("f")).acquire({ ttl: 1 });
+        const run: guard.Run<guard.Changed> = (sql, [resource]) => sql.length + resource.length;
+        new guard.Table("fences", "mysql").admitSync(run, "a", adapted.fence);
+        // @ts-expect-error no such database
+        new guard.Table("fences", "oracle");
         const both: [number, string] = await client.withLock("c", async (x) => [x.fence, x.name]);
         return both[0] + (maybe?.fence ?? 0);
       }
       export { main };
     `;
-    const names = "{ connect, type Client, type Lease }";
+    const names = "{ AdaptiveTtl, connect, guard, type Client, type Lease }";
     writeFileSync(join(project, "typed.mts"), `import ${names} from "leasehold"; ${body}`);
     writeFileSync(join(project, "typed.cts"), `import ${names} from "leasehold"; ${body}`);
     const flags = [
