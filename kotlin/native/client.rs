@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use leasehold_bridge::{Audit, Client as Bridge, ClientRequest, LockRequest, kind};
 
+use crate::adaptive::AdaptiveTtl;
 use crate::attempt::Attempt;
 use crate::call::Call;
 use crate::latch::Latch;
@@ -93,6 +94,11 @@ impl Client {
     /// Starts one try to take a lock.
     pub fn attempt(&self, request: Request) -> Arc<Attempt> {
         Attempt::of(self.0.attempt(&request.into()))
+    }
+
+    /// Starts one try to take a lock with the ttl and the wait that `adaptive` chooses now.
+    pub fn attempt_adaptive(&self, request: Request, adaptive: &AdaptiveTtl) -> Arc<Attempt> {
+        Attempt::of(self.0.attempt_adaptive(&request.into(), &adaptive.0))
     }
 
     /// Starts one try to take several locks, all or none, with one wait for all of them.

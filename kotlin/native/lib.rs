@@ -8,9 +8,11 @@
 #![allow(unsafe_code, reason = "the C functions that uniffi writes; none is written by hand")]
 #![allow(unreachable_pub, reason = "the C functions reach it")]
 
+mod adaptive;
 mod attempt;
 mod call;
 mod client;
+mod guard;
 mod latch;
 mod mailbox;
 mod manager;

@@ -15,6 +15,7 @@ import java.util.List;
 import java.util.concurrent.CancellationException;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ExecutionException;
+import leasehold.AdaptiveTtl;
 import leasehold.BlockingClient;
 import leasehold.BlockingLease;
 import leasehold.BlockingLeases;
@@ -28,6 +29,13 @@ import leasehold.LockTimeoutException;
 import leasehold.LostReason;
 import leasehold.Owner;
 import leasehold.ReleaseState;
+import leasehold.guard.Column;
+import leasehold.guard.Dialect;
+import leasehold.guard.Gate;
+import leasehold.guard.HttpGuard;
+import leasehold.guard.RedisGuard;
+import leasehold.guard.Style;
+import leasehold.guard.Table;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -260,6 +268,35 @@ class BlockingTest {
         }));
         assertEquals(LostReason.REVOKED, error.getReason());
         assertEquals(List.of(), other.list());
+    }
+
+    @Test
+    void guardsAndAChosenTtl() throws Exception {
+        var gate = new Gate();
+        var reports = new AdaptiveTtl();
+        reports.held(SHORT);
+        reports.waited(Duration.ZERO);
+        var adapted = reports.adapt(client.lock("a", new LockOptions().note("chosen"))).blocking();
+        String done = adapted.withLock(lease -> {
+            assertEquals("chosen", other.inspect("a").getHolder().getWho().getNote());
+            var fence = HttpGuard.read(HttpGuard.value(lease));
+            gate.admit(fence.getLock(), fence.getFence());
+            return "done by " + fence.getLock();
+        });
+        assertEquals("done by a", done);
+        assertEquals(2, reports.choose().getHolds());
+        try (BlockingLease lease = adapted.acquire()) {
+            gate.admit("a", lease.getFence());
+            var late = assertThrows(LockLostException.class, () -> gate.admit("a", lease.getFence() - 1));
+            assertEquals(LostReason.SUPERSEDED, late.getReason());
+            var arguments = RedisGuard.arguments(lease.getFence(), "DECRBY", "left", "3");
+            assertEquals(List.of("" + lease.getFence(), "DECRBY", "left", "3"), arguments);
+        }
+        assertEquals(List.of("fence", "left"), RedisGuard.keys("fence", "left"));
+        assertEquals(1, new Table("fences", Dialect.POSTGRESQL, Style.DOLLAR).getAdmitSql().size());
+        assertEquals("fence <= ?", new Column("fence", Dialect.SQLITE).getAndWhere());
+        assertRefused("no name of a table", () -> new Table("a b", Dialect.MYSQL));
+        assertFalse(other.isLocked("a"));
     }
 
     @Test

@@ -2,6 +2,7 @@ package leasehold
 
 import kotlin.time.Duration
 import kotlinx.coroutines.CoroutineScope
+import leasehold.internal.AdaptiveTtl
 import leasehold.internal.Attempt
 import leasehold.internal.Call
 import leasehold.internal.Client as NativeClient
@@ -122,6 +123,14 @@ public class Lock internal constructor(
         }
         return request(tryOnly = false)
     }
+
+    /** This, if its ttl and its wait can be chosen for it. */
+    internal fun adaptable(): Lock =
+        if (source is OfClient) this else throw invalid("lock ${shown(name)} is a manager's: one of a client is needed")
+
+    /** Starts a try with the ttl and the wait that [adaptive] chooses now. */
+    internal fun beginWith(adaptive: AdaptiveTtl): Attempt =
+        (source as OfClient).native.attemptAdaptive(request(tryOnly = false), adaptive)
 
     private fun request(tryOnly: Boolean) = asked.request(name, tryOnly)
 }

@@ -58,22 +58,31 @@ internal class Redis private constructor(private val child: Process, urls: Strin
         private val found: Result<Redis> by lazy { runCatching { start() } }
 
         private fun start(): Redis {
-            val program = File("$TARGET/debug/redis")
-            check(program.exists()) { "$program is missing: cargo build -p leasehold-testkit --bins" }
-            val child = ProcessBuilder(program.path).redirectError(ProcessBuilder.Redirect.INHERIT).start()
+            val child = testkit("redis")
             val (word, rest) = child.inputReader().readLine().orEmpty().let { it.substringBefore(' ') to it.substringAfter(' ') }
             check(word == "ready") { rest }
             return Redis(child, rest)
         }
 
         /** The server; without it the test is ignored, or fails where REQUIRE names it. */
-        fun get(): Redis {
-            val why = found.exceptionOrNull()
-            check(why == null || !required("redis")) { "REQUIRE names redis, which can't be had: $why" }
-            assumeTrue(why == null) { why.toString() }
-            return found.getOrThrow()
-        }
+        fun get(): Redis = available("redis", found)
     }
+}
+
+/** A program of the testkit's, which ends with its standard input. */
+internal fun testkit(vararg command: String): Process {
+    val program = File("$TARGET/debug/${command[0]}")
+    check(program.exists()) { "$program is missing: cargo build -p leasehold-testkit --bins" }
+    val all = listOf(program.path) + command.drop(1)
+    return ProcessBuilder(all).redirectError(ProcessBuilder.Redirect.INHERIT).start()
+}
+
+/** What was [found]; without it the test is ignored, or fails where REQUIRE names it. */
+internal fun <T> available(name: String, found: Result<T>): T {
+    val why = found.exceptionOrNull()
+    check(why == null || !required(name)) { "REQUIRE names $name, which can't be had: $why" }
+    assumeTrue(why == null) { why.toString() }
+    return found.getOrThrow()
 }
 
 /** A store that tests run on. */
