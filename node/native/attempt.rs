@@ -257,7 +257,7 @@ impl Drop for Attempt {
         // Its parts are kept by whoever keeps the whole. Of several some may have been given back alone.
         let Some(letters) = self.letters.get() else { return };
         if let Some(held) = self.held()
-            && held.each().iter().any(Held::is_held)
+            && held.any_held()
         {
             let name = held.name();
             self.attempt.cancel();

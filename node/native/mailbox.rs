@@ -121,8 +121,8 @@ impl uv::Readable for Turn {
         self.letters.drain()
     }
 
-    fn flush(&self) {
-        self.here.flush();
+    fn flush(&self) -> bool {
+        self.here.flush()
     }
 }
 

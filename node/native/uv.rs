@@ -23,6 +23,9 @@ const UV_POLL: c_int = 8;
 /// `UV_READABLE` in `uv_poll_event`.
 const UV_READABLE: c_int = 1;
 
+/// Turns in a row, each at most a moment after the other: then the program's other events have theirs.
+const TURNS: u32 = 8;
+
 /// An opaque `uv_poll_t`.
 type Handle = *mut c_void;
 
@@ -31,8 +34,8 @@ pub(crate) trait Readable {
     /// The descriptor can be read. What it answers goes to the JavaScript function.
     fn turn(&self) -> Vec<f64>;
 
-    /// JavaScript has gone on with what it was told.
-    fn flush(&self);
+    /// JavaScript has gone on with what it was told. Whether there is something to read at once.
+    fn flush(&self) -> bool;
 }
 
 /// libuv's functions, as uv.h declares them.
@@ -144,12 +147,16 @@ unsafe extern "C" fn polled(handle: Handle, _: c_int, _: c_int) {
     // SAFETY: libuv calls this with the handle that it was given, in the thread of its environment,
     // between `poll_start` and `uv_close`.
     let watch = unsafe { of(handle) };
-    let keys = watch.to.turn();
-    if !keys.is_empty() {
-        // SAFETY: as above: JavaScript can be called.
-        unsafe { tell(watch, &keys) };
+    for _ in 0..TURNS {
+        let keys = watch.to.turn();
+        if !keys.is_empty() {
+            // SAFETY: as above: JavaScript can be called.
+            unsafe { tell(watch, &keys) };
+        }
+        if !watch.to.flush() {
+            break;
+        }
     }
-    watch.to.flush();
 }
 
 /// Calls JavaScript with `keys`, and has it go on with what that resolves.

@@ -60,11 +60,10 @@ impl Mailbox {
         std::mem::take(&mut *self.0.keys())
     }
 
-    /// Sends what was asked for since `drain`.
-    fn flush(&self) {
-        if let Some(here) = &self.0.here {
-            here.flush();
-        }
+    /// Sends what was asked for since `drain`. Whether there is something to drain at once.
+    fn flush(&self, py: Python<'_>) -> bool {
+        // It may look for answers for a moment, which other threads need not wait for.
+        self.0.here.as_ref().is_some_and(|here| py.detach(|| here.flush()))
     }
 }
 

@@ -165,6 +165,15 @@ impl Held {
         }
     }
 
+    /// Whether any of the locks is this tenure's.
+    #[must_use]
+    pub fn any_held(&self) -> bool {
+        match self.of() {
+            Of::One(lease) => lease.is_held(),
+            Of::All(leases) => leases.iter().any(Lease::is_held),
+        }
+    }
+
     /// Seconds of the lease that are left without a renewal.
     #[must_use]
     pub fn remaining(&self) -> f64 {

@@ -14,8 +14,9 @@ use std::time::Duration;
 const GLANCE: Duration = Duration::from_micros(50);
 /// An answer that woke a thread so soon would have been seen.
 const SOON: Duration = Duration::from_micros(90);
-/// So many looks in vain, and it sleeps at once until answers come soon again.
-const CREDIT: u32 = 4;
+/// So many answers in a row must have come soon before a thread looks for the next; one look in vain, and
+/// it sleeps at once until so many have again.
+const IN_A_ROW: u32 = 4;
 
 /// What one thread has learnt.
 #[derive(Debug, Default)]
@@ -24,21 +25,20 @@ pub(super) struct Eager(AtomicU32);
 impl Eager {
     /// For how long to look before sleeping.
     pub(super) fn glance(&self) -> Option<Duration> {
-        (self.0.load(Ordering::Relaxed) > 0 && several_processors()).then_some(GLANCE)
+        (self.0.load(Ordering::Relaxed) >= IN_A_ROW && several_processors()).then_some(GLANCE)
     }
 
     /// Something came while it looked, or nothing did.
     pub(super) fn looked(&self, seen: bool) {
-        let credit = self.0.load(Ordering::Relaxed);
-        self.0.store(if seen { CREDIT } else { credit.saturating_sub(1) }, Ordering::Relaxed);
+        if !seen {
+            self.0.store(0, Ordering::Relaxed);
+        }
     }
 
     /// It slept for so long.
     pub(super) fn slept(&self, span: Duration) {
-        if span < SOON {
-            let credit = self.0.load(Ordering::Relaxed);
-            self.0.store((credit + 1).min(CREDIT), Ordering::Relaxed);
-        }
+        let in_a_row = if span < SOON { self.0.load(Ordering::Relaxed) + 1 } else { 0 };
+        self.0.store(in_a_row.min(IN_A_ROW), Ordering::Relaxed);
     }
 }
 
@@ -55,16 +55,17 @@ mod tests {
     fn it_looks_where_answers_come_soon() {
         let eager = Eager::default();
         let looks = || eager.glance().is_some();
+        let soon = |times| (0..times).for_each(|_| eager.slept(Duration::from_micros(40)));
         assert!(!looks(), "nothing is known yet");
+        soon(IN_A_ROW - 1);
+        assert!(!looks(), "too little is known");
         eager.slept(Duration::from_millis(2));
-        assert!(!looks(), "a server far away");
-        eager.slept(Duration::from_micros(40));
-        assert_eq!(looks(), several_processors());
+        soon(1);
+        assert!(!looks(), "a server far away, or a busy machine");
+        soon(IN_A_ROW);
         eager.looked(true);
-        for _ in 0..CREDIT {
-            assert_eq!(looks(), several_processors());
-            eager.looked(false);
-        }
+        assert_eq!(looks(), several_processors());
+        eager.looked(false);
         assert!(!looks(), "it looked in vain");
     }
 }

@@ -6,24 +6,28 @@
 //! what it wakes is polled, in a turn of the loop. The traps: a program may block its loop for
 //! seconds, so a connection that is not served for a moment goes back to its driver (see
 //! `store/redis/conn.rs`); and calls that the callbacks of a turn make are sent together at its end,
-//! so every [`turn`](EventLoop::turn) must be followed by its [`flush`](EventLoop::flush).
+//! so every [`turn`](EventLoop::turn) must be followed by its [`flush`](EventLoop::flush). That looks for
+//! the answers of a near server for a moment (eager.rs), as a network card's driver does when Linux is told
+//! to (`net.core.busy_poll`); other events of the program must not wait for more than a few of those.
 
 use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
+use super::eager::Eager;
 use super::parked::in_loop;
 use crate::sys::fork::generation;
-use crate::sys::{OwnMap, Poller};
+use crate::sys::{BootClock, BootTime, Clock, OwnMap, Poller};
 
 /// Something that an event loop can read from.
 pub(crate) trait Attended: Send + Sync {
     /// Reads what has arrived.
     fn serve(&self);
 
-    /// Sends what was gathered during a turn.
-    fn flush(&self);
+    /// Sends what was gathered during a turn. Whether answers are due.
+    fn flush(&self) -> bool;
 }
 
 /// What an event loop goes on with when it is woken by what the loop read.
@@ -50,6 +54,9 @@ pub struct EventLoop {
     born: u64,
     sources: Mutex<Sources>,
     roused: Mutex<Vec<Arc<dyn Roused>>>,
+    eager: Eager,
+    /// Since when it has slept with answers due; 0 where it does not.
+    asleep_since: AtomicU64,
 }
 
 #[derive(Default)]
@@ -65,7 +72,8 @@ impl EventLoop {
     pub fn new() -> Option<Arc<Self>> {
         let poller = Poller::new().ok()?;
         let (sources, roused) = (Mutex::default(), Mutex::default());
-        Some(Arc::new(Self { poller, born: generation(), sources, roused }))
+        let (born, eager, asleep_since) = (generation(), Eager::default(), AtomicU64::new(0));
+        Some(Arc::new(Self { poller, born, sources, roused, eager, asleep_since }))
     }
 
     /// Readable when there is something to do. It is the loop's own: not to be closed.
@@ -88,6 +96,10 @@ impl EventLoop {
             return false;
         }
         let ready = self.poller.ready();
+        let since = self.asleep_since.swap(0, Ordering::Relaxed);
+        if since > 0 && ready.iter().any(|key| *key != BELL) {
+            self.eager.slept(BootClock.now() - BootTime::from_nanos(since));
+        }
         TURN.set(Some(Arc::clone(self)));
         SERVING.set(true);
         let mut rung = false;
@@ -114,16 +126,36 @@ impl EventLoop {
         rung
     }
 
-    /// Ends a turn: sends what its callbacks asked for.
-    pub fn flush(&self) {
+    /// Ends a turn: sends what its callbacks asked for. True where the answers came within a moment: there
+    /// is something to do for another turn.
+    pub fn flush(&self) -> bool {
         drop(TURN.take());
         if self.born != generation() {
-            return;
+            return false;
         }
         let sources: Vec<_> = self.sources().each.values().filter_map(Weak::upgrade).collect();
+        let mut due = false;
         for source in sources {
-            source.flush();
+            due |= source.flush();
         }
+        due && self.glance()
+    }
+
+    /// Looks for answers for a moment, where that is likely to be enough; whether they came.
+    fn glance(&self) -> bool {
+        if let Some(span) = self.eager.glance() {
+            let end = BootClock.now() + span;
+            let mut seen = false;
+            while !seen && BootClock.now() < end {
+                seen = self.poller.any();
+            }
+            self.eager.looked(seen);
+            if seen {
+                return true;
+            }
+        }
+        self.asleep_since.store(BootClock.now().as_nanos(), Ordering::Relaxed);
+        false
     }
 
     /// Whether this thread is in a [`turn`](Self::turn) of it, whose end tells what has come.

@@ -40,7 +40,7 @@ mod epoll {
     use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
     use rustix::buffer::spare_capacity;
-    use rustix::event::{Timespec, epoll};
+    use rustix::event::{PollFd, PollFlags, Timespec, epoll};
 
     use super::Watch;
 
@@ -68,6 +68,12 @@ mod epoll {
         pub(crate) fn remove(&self, descriptor: BorrowedFd<'_>) {
             // It fails only for one that is not watched.
             let _ = epoll::delete(&self.0, descriptor);
+        }
+
+        /// Whether any can be read now.
+        pub(crate) fn any(&self) -> bool {
+            let mut own = [PollFd::new(&self.0, PollFlags::IN)];
+            rustix::event::poll(&mut own, Some(&Timespec::default())).is_ok_and(|count| count > 0)
         }
 
         /// The keys of those that can be read now.
@@ -113,6 +119,10 @@ mod none {
         }
 
         pub(crate) fn remove(&self, _: BorrowedFd<'_>) {
+            match *self {}
+        }
+
+        pub(crate) fn any(&self) -> bool {
             match *self {}
         }
 

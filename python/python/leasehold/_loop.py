@@ -58,10 +58,9 @@ class Courier(Postbox):
 
     def _arrived(self) -> None:
         mailbox = self.mailbox
-        keys = mailbox.drain()
-        if not keys:
-            mailbox.flush()
-            return
+        while not (keys := mailbox.drain()):
+            if not mailbox.flush():
+                return
         try:
             for key in keys:
                 future = self._futures.pop(key, None)
@@ -74,7 +73,11 @@ class Courier(Postbox):
                     self._ring(notice)
         finally:
             # After the tasks that were woken just now: what they ask for is sent together.
-            asyncio.get_running_loop().call_soon(mailbox.flush)
+            asyncio.get_running_loop().call_soon(self._flush)
+
+    def _flush(self) -> None:
+        if self.mailbox.flush():
+            self._arrived()
 
     def _ring(self, notice: Ringing) -> None:
         try:

@@ -242,7 +242,8 @@ impl runtime::Attended for Conn {
         }
     }
 
-    fn flush(&self) {
+    fn flush(&self) -> bool {
         self.send_gathered();
+        !self.pipe().due.is_empty()
     }
 }
