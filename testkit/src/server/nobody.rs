@@ -18,14 +18,13 @@ pub(super) fn own(path: &Path) {
 
 /// `program`, not as root. `farewell` comes to it when the process that starts it dies.
 pub(super) fn command(program: &Path, farewell: Signal) -> Command {
-    if !geteuid().is_root() {
-        return Command::new(program);
-    }
-    // A change of user undoes the signal that the nursery asks for, so it is asked for once more.
     let signal = if farewell == Signal::QUIT { "QUIT" } else { "KILL" };
     let mut command = Command::new("setpriv");
-    command.arg(format!("--reuid={ID}")).arg(format!("--regid={ID}"));
-    command.args(["--clear-groups", "--pdeathsig", signal, "--"]).arg(program);
+    if geteuid().is_root() {
+        command.arg(format!("--reuid={ID}")).arg(format!("--regid={ID}")).arg("--clear-groups");
+    }
+    // Once more after the nursery, whose signal is another; and a change of user undoes it.
+    command.args(["--pdeathsig", signal, "--"]).arg(program);
     command
 }
 

@@ -82,7 +82,7 @@ impl SqlServer {
     ///
     /// # Errors
     /// Where there is none on this machine and none can be fetched: why. The test is then to be
-    /// ignored: see [`super::on_sql`].
+    /// ignored: see [`super::OneServer`].
     ///
     /// # Panics
     /// Where it doesn't start: the set-up is wrong.
