@@ -26,9 +26,9 @@ const { Mutex } = require("redis-semaphore");
 
 const ROUNDS = Number(process.argv[2] ?? 9);
 const TTL = 30_000;
-const PAIRS = 300;
+const PAIRS = 1500;
 const AT_A_TIME = 64;
-const CONCURRENT = 1920;
+const CONCURRENT = 9600;
 
 const target = process.env.CARGO_TARGET_DIR ?? join(REPOSITORY, "target");
 const server = spawn(join(target, "debug", "redis"), { stdio: ["pipe", "pipe", "inherit"] });
