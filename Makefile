@@ -69,7 +69,13 @@ fix: preflight-check $(VENV)/ready ## Format, and apply what the lints suggest
 	cargo clippy --workspace --all-targets --fix --allow-dirty --allow-staged
 
 .PHONY: bench
-bench: preflight servers $(VENV)/bench ## Measure against the physical limit, in one run (release build)
+bench: ## Measure against the physical limit and other libraries, in every language that is here (release build)
+	@$(MAKE) --no-print-directory bench-core
+	@for face in node kotlin; do if scripts/preflight --$$face; then $(MAKE) --no-print-directory bench-$$face ARGS=; fi; done
+	@$(MAKE) --no-print-directory bench-faces
+
+.PHONY: bench-core
+bench-core: preflight servers $(VENV)/bench ## The part of Rust and Python (ARGS=--quick)
 	$(VENV)/bin/maturin develop --release --quiet --manifest-path python/Cargo.toml
 	cargo run --release -p leasehold-bench -- --png $(CARGO_TARGET_DIR)/bench.png $(ARGS)
 

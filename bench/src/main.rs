@@ -1,4 +1,4 @@
-//! `make bench`: leasehold against the physical limit, in one run. See bench/README.md.
+//! `make bench-core`: leasehold against the physical limit, in one run. See bench/README.md.
 
 mod chart;
 mod clock;
