@@ -1,5 +1,6 @@
 //! One try to take a lock, and the tenure that it comes to: one object, which owns what it obtains.
 
+use std::cell::Cell;
 use std::rc::Rc;
 use std::sync::{Arc, OnceLock};
 
@@ -22,6 +23,8 @@ pub struct Attempt {
     failure: OnceLock<Failure>,
     /// Who is told where it is collected while it holds anything; of a part the whole's are.
     letters: OnceLock<Arc<Letters>>,
+    /// It is being given back.
+    released: Cell<bool>,
     place: Rc<Place>,
 }
 
@@ -92,6 +95,12 @@ impl Attempt {
             return all.into_iter().map(|held| self.part(None, Some(held))).collect();
         }
         alone.into_iter().map(|(outcome, held)| self.part(Some(outcome), held)).collect()
+    }
+
+    /// The same tenure, which this one still owns: what is given up with it keeps nothing.
+    #[napi]
+    pub fn share(&self) -> Attempt {
+        self.part(self.alone.clone(), self.held().cloned())
     }
 
     /// The fencing token; 0 where nothing is held.
@@ -205,6 +214,7 @@ impl Attempt {
     #[napi]
     pub fn release(&self, mailbox: &Mailbox, key: f64) -> Option<u8> {
         let Some(held) = self.held() else { return Some(Word::Look as u8) };
+        self.released.set(true);
         let release = held.release();
         let letters = Arc::clone(&mailbox.0);
         let pending = release.unless_done(move |release| {
@@ -229,7 +239,8 @@ impl Attempt {
         let attempt = Arc::new(attempt);
         let place = Rc::new(Place::of(&attempt));
         let (held, failure, letters) = (OnceLock::new(), OnceLock::new(), OnceLock::new());
-        Self { attempt, alone: None, held, failure, letters, place }
+        let released = Cell::default();
+        Self { attempt, alone: None, held, failure, letters, released, place }
     }
 
     /// What it holds or held, once it is known to have come to that.
@@ -247,6 +258,7 @@ impl Attempt {
             held: held.map_or_else(OnceLock::new, OnceLock::from),
             failure: OnceLock::new(),
             letters: OnceLock::new(),
+            released: Cell::default(),
             place: Rc::clone(&self.place),
         }
     }
@@ -256,7 +268,8 @@ impl Drop for Attempt {
     fn drop(&mut self) {
         // Its parts are kept by whoever keeps the whole. Of several some may have been given back alone.
         let Some(letters) = self.letters.get() else { return };
-        if let Some(held) = self.held()
+        if !self.released.get()
+            && let Some(held) = self.held()
             && held.any_held()
         {
             let name = held.name();

@@ -53,7 +53,7 @@ pub(crate) fn give_back() {
     let attempts: Vec<_> = here.attempts.into_values().filter_map(|one| one.upgrade()).collect();
     let releases: Vec<_> = attempts
         .iter()
-        .filter_map(|attempt| attempt.held().filter(|held| held.is_held()))
+        .filter_map(|attempt| attempt.held().filter(|held| held.any_held()))
         .map(|held| held.release())
         .collect();
     for attempt in &attempts {

@@ -122,7 +122,7 @@ impl uv::Readable for Turn {
     }
 
     fn flush(&self) -> bool {
-        self.here.flush()
+        self.here.flush() && self.here.glance()
     }
 }
 

@@ -121,10 +121,10 @@ export class Ear implements post.Listener {
       return;
     }
     const asked = taken(this.#attempt);
-    // Also where the callback throws.
     this.#call = this.#listen();
     if (asked !== null) {
-      this.#callback(asked);
+      // By itself: what it throws must not keep others from their news.
+      queueMicrotask(() => this.#callback(asked));
     }
   }
 

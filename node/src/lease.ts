@@ -142,9 +142,8 @@ export class Lease implements AsyncDisposable {
    */
   askedBack(given?: { readonly signal?: AbortSignal | undefined }): Requests {
     const signal = signalOf(options(given, ONLY_SIGNAL).signal);
-    // Not the whole, which whoever listens would keep from being forgotten.
-    const [part = this.#attempt] = this.#attempt.each();
-    return new Requests(part, this.name, signal);
+    // Not its own, which whoever listens would keep from being forgotten.
+    return new Requests(this.#attempt.share(), this.name, signal);
   }
 
   /**

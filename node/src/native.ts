@@ -84,6 +84,7 @@ export interface Asked {
 
 export interface Attempt extends Work {
   each(): Attempt[];
+  share(): Attempt;
   poll(): number;
   failure(): Failure | null;
   cancel(): void;

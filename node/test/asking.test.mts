@@ -41,6 +41,30 @@ onEachStore("a holder hears and gives back", async (client) => {
   assert.deepEqual(await lease.askedBack().next(), { done: true, value: undefined });
 });
 
+onEachStore("one of several that were tried is asked for by its own name", async (client) => {
+  const busy = await client.acquire("a");
+  const [none, found] = await client.tryEach(["a", "b"]);
+  assert.ok(none?.status === "fulfilled" && none.value === null);
+  assert.ok(found?.status === "fulfilled" && found.value !== null);
+  const next = found.value.askedBack().next();
+  const asking = client.askBack("b", { why: "its own", grace: PATIENCE });
+  assert.equal((await next).value?.why, "its own");
+  await found.value.release();
+  assert.equal((await asking).state, "given_back");
+  await busy.release();
+});
+
+onEachStore("a callback that throws keeps nobody from the news", async (client) => {
+  const thrown = new Promise((resolve) => process.once("uncaughtException", resolve));
+  const lease = await client.acquire("a");
+  lease.onAskedBack(() => {
+    throw new Error("not mine");
+  });
+  assert.equal((await client.askBack("a", { why: "one", grace: 50 })).state, "still_held");
+  assert.equal(((await thrown) as Error).message, "not mine");
+  assert.equal(await lease.release(), "released");
+});
+
 onEachStore("a holder that holds on", async (client) => {
   await client.withLock("a", async (lease) => {
     const returned = await client.askBack("a", { why: "now", grace: 50, fence: lease.fence });

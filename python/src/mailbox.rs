@@ -62,8 +62,9 @@ impl Mailbox {
 
     /// Sends what was asked for since `drain`. Whether there is something to drain at once.
     fn flush(&self, py: Python<'_>) -> bool {
-        // It may look for answers for a moment, which other threads need not wait for.
-        self.0.here.as_ref().is_some_and(|here| py.detach(|| here.flush()))
+        let Some(here) = &self.0.here else { return false };
+        // Other threads need not wait while it looks; and to have the lock back costs more than the rest.
+        here.flush() && here.is_eager() && py.detach(|| here.glance())
     }
 }
 

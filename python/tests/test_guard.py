@@ -193,6 +193,16 @@ def test_each_drivers_parameters(style: str, resource: str, fence: str) -> None:
         assert statement.index(resource) < statement.rindex(fence)
 
 
+def test_a_driver_that_does_not_count_is_not_believed() -> None:
+    class Uncounted:
+        rowcount = -1
+
+        def execute(self, statement: str, parameters: object = ()) -> None: ...
+
+    with pytest.raises(TypeError, match="how many rows"):
+        guard.Table("fences", "sqlite", "qmark").admit(Uncounted(), "the log", 7)
+
+
 def test_what_is_wrong_is_said() -> None:
     for call in (
         lambda: guard.Table("a; DROP TABLE b", "sqlite"),

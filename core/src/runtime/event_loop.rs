@@ -6,9 +6,10 @@
 //! what it wakes is polled, in a turn of the loop. The traps: a program may block its loop for
 //! seconds, so a connection that is not served for a moment goes back to its driver (see
 //! `store/redis/conn.rs`); and calls that the callbacks of a turn make are sent together at its end,
-//! so every [`turn`](EventLoop::turn) must be followed by its [`flush`](EventLoop::flush). That looks for
-//! the answers of a near server for a moment (eager.rs), as a network card's driver does when Linux is told
-//! to (`net.core.busy_poll`); other events of the program must not wait for more than a few of those.
+//! so every [`turn`](EventLoop::turn) must be followed by its [`flush`](EventLoop::flush). Whoever runs the
+//! loop may then look for the answers of a near server for a moment (eager.rs), as a network card's driver
+//! does when Linux is told to (`net.core.busy_poll`); other events of the program must not wait for more than
+//! a few of those.
 
 use std::cell::{Cell, RefCell};
 use std::fmt;
@@ -126,8 +127,8 @@ impl EventLoop {
         rung
     }
 
-    /// Ends a turn: sends what its callbacks asked for. True where the answers came within a moment: there
-    /// is something to do for another turn.
+    /// Ends a turn: sends what its callbacks asked for. Whether answers are due, for which
+    /// [`glance`](Self::glance) may look.
     pub fn flush(&self) -> bool {
         drop(TURN.take());
         if self.born != generation() {
@@ -138,24 +139,33 @@ impl EventLoop {
         for source in sources {
             due |= source.flush();
         }
-        due && self.glance()
+        if due {
+            self.asleep_since.store(BootClock.now().as_nanos(), Ordering::Relaxed);
+        }
+        due
     }
 
-    /// Looks for answers for a moment, where that is likely to be enough; whether they came.
-    fn glance(&self) -> bool {
-        if let Some(span) = self.eager.glance() {
-            let end = BootClock.now() + span;
-            let mut seen = false;
-            while !seen && BootClock.now() < end {
-                seen = self.poller.any();
-            }
-            self.eager.looked(seen);
-            if seen {
-                return true;
-            }
+    /// Whether [`glance`](Self::glance) would look at all.
+    #[must_use]
+    pub fn is_eager(&self) -> bool {
+        self.eager.glance().is_some()
+    }
+
+    /// Looks for answers for a moment, where that is likely to be enough. True where they came: there is
+    /// something to do for another turn.
+    pub fn glance(&self) -> bool {
+        let Some(span) = self.eager.glance() else { return false };
+        let begun = BootClock.now();
+        let mut seen = false;
+        while !seen && BootClock.now() < begun + span {
+            seen = self.poller.any();
         }
-        self.asleep_since.store(BootClock.now().as_nanos(), Ordering::Relaxed);
-        false
+        self.eager.looked(seen);
+        if seen {
+            // It has not slept.
+            self.asleep_since.store(0, Ordering::Relaxed);
+        }
+        seen
     }
 
     /// Whether this thread is in a [`turn`](Self::turn) of it, whose end tells what has come.

@@ -215,9 +215,12 @@ impl Attempt {
                 self.desk.remove(&ask.token);
                 return Err(error);
             }
-            // The caller's own limit is a timeout, whatever kept the store.
-            None if ask.wait.is_some() && limit == give_up => return Err(waited_out(&ask.name)),
             None => {
+                self.desk.remove(&ask.token);
+                // The caller's own limit is a timeout, whatever kept the store.
+                if ask.wait.is_some() && limit == give_up {
+                    return Err(waited_out(&ask.name));
+                }
                 return Err(Error::new(
                     ErrorKind::StoreUnavailable,
                     format!("the store did not answer the request for lock {} in time", ask.name),

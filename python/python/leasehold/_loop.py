@@ -58,9 +58,12 @@ class Courier(Postbox):
 
     def _arrived(self) -> None:
         mailbox = self.mailbox
-        while not (keys := mailbox.drain()):
-            if not mailbox.flush():
-                return
+        keys = mailbox.drain()
+        if not keys:
+            if mailbox.flush():
+                # By way of the loop, whose other callbacks have their turn.
+                asyncio.get_running_loop().call_soon(self._arrived)
+            return
         try:
             for key in keys:
                 future = self._futures.pop(key, None)

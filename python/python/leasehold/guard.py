@@ -105,11 +105,13 @@ class Table:
 
     def admit(self, cursor: Cursor, resource: str, fence: int) -> None:
         """Admits the writes of this transaction, or raises ``LockLost`` (``superseded``) where a
-        larger fence of ``resource`` was seen: roll back then."""
+        larger fence of ``resource`` was seen: roll back then, and where it raises anything else."""
         text("resource", resource)
         whole("fence", fence, 0, _MAX_FENCE)
         for statement in self.admit_sql:
             self._execute(cursor, statement, resource=resource, fence=fence)
+        if cursor.rowcount < 0:
+            raise TypeError("the driver does not say how many rows were changed: roll back")
         if cursor.rowcount == 0:
             error = LockLost(f"a write to {resource} with fence {fence} comes after a newer one")
             error.reason = LostReason.SUPERSEDED

@@ -353,8 +353,9 @@ impl Randomness for Hands {
     fn fill(&self, bytes: &mut [u8]) {
         let mut state = self.kernel.state();
         state.machines[self.life.machine].random.fill(bytes);
-        if let (Some(op), Ok(token)) = (state.op, <[u8; 16]>::try_from(&*bytes)) {
-            state.tokens.push((op, token));
+        // One token or those of several locks.
+        if let (Some(op), (tokens, [])) = (state.op, bytes.as_chunks()) {
+            state.tokens.extend(tokens.iter().map(|token| (op, *token)));
         }
     }
 }

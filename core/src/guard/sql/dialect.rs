@@ -14,7 +14,8 @@ pub enum Dialect {
     Sqlite,
     /// PostgreSQL, and what speaks its SQL.
     Postgres,
-    /// MySQL and MariaDB, with InnoDB.
+    /// MySQL (8.0.16 or later) and MariaDB (10.2.1 or later), with InnoDB. Older ones ignore the check that
+    /// keeps impossible numbers out.
     Mysql,
 }
 

@@ -1,8 +1,8 @@
 //! Several locks in one step, where it is simplest: taken all or none and asked for alike, or given back
 //! where nobody waits.
 //!
-//! The scripts for any locks read nine words for each, and reading them costs the server as much as the
-//! step. These read three, say where it is not as simple, and have changed nothing then: the others
+//! The scripts for any locks read nine words for each, or six to give it back, and reading them costs the
+//! server as much as the step. These read three, say where it is not as simple, and have changed nothing then: the others
 //! decide. The trap is a lock that is named twice, which those take one after the other.
 
 use std::collections::HashSet;

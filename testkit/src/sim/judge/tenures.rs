@@ -221,11 +221,12 @@ impl State {
     /// Which keys belong to each lock.
     fn learn_keys(&mut self, places: &[crate::sim::mix::Place], meant: &Meant) {
         for keys in &meant.keys {
-            let of = |place: &crate::sim::mix::Place| place.name.as_bytes() == keys[0];
+            // Where there are fewer, the lock was asked for as simply as can be.
+            let [name, _, hash, queue] = keys.as_slice() else { continue };
+            let of = |place: &crate::sim::mix::Place| place.name.as_bytes() == name;
             if let Some(lock) = places.iter().position(of) {
-                let log = &mut self.locks[lock];
-                let (hash, queue) = (keys[2].clone(), keys[3].clone());
-                log.keys.get_or_insert(Keys { hash, queue });
+                let (hash, queue) = (hash.clone(), queue.clone());
+                self.locks[lock].keys.get_or_insert(Keys { hash, queue });
             }
         }
     }

@@ -71,8 +71,9 @@ pub(crate) struct Meant {
     pub(crate) together: bool,
 }
 
-/// The keys of one lock in a request.
+/// The keys of one lock in a request, and where several are asked for or given back alike.
 const KEYS: usize = 4;
+const LEAN: usize = 2;
 
 /// What a request is for. A heartbeat looks like an acquire.
 pub(crate) fn meaning(args: &[Vec<u8>], purpose: Purpose) -> Meant {
@@ -90,8 +91,10 @@ pub(crate) fn meaning(args: &[Vec<u8>], purpose: Purpose) -> Meant {
     if looks {
         tokens.clear();
     }
-    let is_release = !tokens.is_empty() && argv.len() == 2 * tokens.len();
-    let pairs = argv.chunks_exact(2).filter(|pair| is_release && !pair[0].is_empty());
+    let lean = !tokens.is_empty() && LEAN * tokens.len() == count;
+    let of_pairs = !lean && !tokens.is_empty() && argv.len() == 2 * tokens.len();
+    let is_release = of_pairs || (lean && argv.len() == tokens.len());
+    let pairs = argv.chunks_exact(2).filter(|pair| of_pairs && !pair[0].is_empty());
     let buried: Vec<Vec<u8>> = pairs.map(|pair| pair[1].clone()).collect();
     let step = match argv {
         _ if purpose == Purpose::Renewal => Step::Renew,
@@ -101,10 +104,11 @@ pub(crate) fn meaning(args: &[Vec<u8>], purpose: Purpose) -> Meant {
         [only] if only.is_empty() || only.len() > 6 => Step::Evict,
         _ => Step::Inspect,
     };
-    let keys = match tokens.len() * KEYS == count {
-        true => args[3..3 + count].chunks_exact(KEYS).map(<[Vec<u8>]>::to_vec).collect(),
+    let of_each = if lean { LEAN } else { KEYS };
+    let keys = match tokens.len() * of_each == count {
+        true => args[3..3 + count].chunks_exact(of_each).map(<[Vec<u8>]>::to_vec).collect(),
         false => Vec::new(),
     };
-    let together = step == Step::Acquire && argv.len() == 5 * tokens.len() + 1;
+    let together = step == Step::Acquire && (lean || argv.len() == 5 * tokens.len() + 1);
     Meant { step, tokens, buried, keys, together }
 }
