@@ -93,7 +93,9 @@ for (let round = -1; round < ROUNDS; round += 1) {
 const base = found.leasehold;
 // Of each round by itself: a machine's speed drifts from second to second.
 const ratio = (values, ours) => median(values.map((value, round) => value / ours[round]));
-console.log(`${ROUNDS} rounds, interleaved; medians (lowest to highest), and of the rounds' own ratios`);
+console.log(
+  `${ROUNDS} rounds, interleaved; medians (lowest to highest), and of the rounds' own ratios`,
+);
 for (const [name, { pair, many }] of Object.entries(found)) {
   const cell = (values, ours) =>
     `${median(values).toFixed(0).padStart(6)} µs (${Math.min(...values).toFixed(0)} to ` +
