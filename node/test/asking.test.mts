@@ -158,14 +158,19 @@ test("a callback that throws keeps nobody from the news", async () => {
     import { connect } from "leasehold";
     process.on("uncaughtException", ({ message }) => console.log(message));
     const client = connect("memory://");
-    const lease = await client.acquire("a");
-    lease.onAskedBack(() => { throw new Error("not mine"); });
-    const told = new Promise((resolve) => lease.onAskedBack(({ why }) => resolve(why)));
-    const asking = client.askBack("a", { why: "please", grace: "1m" });
-    console.log(await told, await lease.release(), (await asking).state);
+    const [a, b] = [await client.acquire("a"), await client.acquire("b")];
+    a.onAskedBack(() => { throw new Error("not mine"); });
+    const told = new Promise((resolve) => b.onAskedBack(({ why }) => resolve(why)));
+    const options = { why: "please", grace: "1m" };
+    const asking = [client.askBack("a", options), client.askBack("b", options)];
+    console.log(await told, await a.release(), await b.release());
+    console.log((await Promise.all(asking)).map(({ state }) => state).join(" "));
   `;
   const { code, out, err } = await run(program);
-  assert.deepEqual([code, out, err], [0, "not mine\nplease released given_back\n", ""]);
+  assert.deepEqual(
+    [code, out, err],
+    [0, "not mine\nplease released released\ngiven_back given_back\n", ""],
+  );
 });
 
 test("a listener in another process; it keeps none alive", async () => {
