@@ -454,7 +454,11 @@ impl State {
             _ => How::Alone,
         };
         let of = |tenure: &Tenure| tenure.token == token && tenure.how == how;
-        let Some(index) = log.tenures.iter().rposition(of) else {
+        // A lease of a tenure that the server forgot is let in to that one, whatever its token was granted
+        // since.
+        let told = |tenure: &Tenure| of(tenure) && tenure.forgiven && tenure.fence == Some(fence);
+        let known = log.tenures.iter().rposition(told);
+        let Some(index) = known.or_else(|| log.tenures.iter().rposition(of)) else {
             return (!excused)
                 .then(|| format!("O1: op{op} was given a lease that the server never granted"));
         };

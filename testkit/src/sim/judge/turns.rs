@@ -26,10 +26,6 @@ impl Judge {
         // Where the server's clock was stepped back, the dead before it count as alive for so long.
         let back = state.stepped_back;
         let late = |since: u64| if back > 0 { since + back + ALIVE_FOR } else { since };
-        let given_up = |own: &Vec<u8>| match back {
-            0 => 0,
-            _ => state.last_given_up(op.ask.lock, own),
-        };
         if log.owners.is_empty() {
             return (!op.grouped()).then_some((log.free_since, "it is free"));
         }
@@ -46,7 +42,8 @@ impl Judge {
                     *other != id && it.waiting() && it.ask.lock == op.ask.lock
                 });
                 let first = others.all(|(_, it)| place(it).is_none_or(|place| own <= place));
-                let since = || late(log.changed.max(given_up(own)));
+                // One before it that wanted more than there was may have left only now.
+                let since = || late(log.changed.max(state.last_given_up(op.ask.lock, own)));
                 (first && out + count <= capacity).then(|| (since(), "there is room"))
             }
             _ => None,
