@@ -97,7 +97,7 @@ impl Barrier {
     }
 
     /// Comes, and waits until all have, at most `limit`; none: for ever. Dropping the future goes away
-    /// again.
+    /// again; where this fails it has gone away, unless the store can't be reached.
     ///
     /// # Errors
     /// [`Timeout`](ErrorKind::Timeout) where the wait ran out; [`InvalidInput`](ErrorKind::InvalidInput)
@@ -121,12 +121,21 @@ impl Barrier {
         let permit = Semaphore::new(self.client.lock(name.as_str()), parties).permits(1);
         let lease = permit.options(LockOptions { wait, ..self.options.clone() }).acquire().await?;
         let mut inside = Inside { lease, shelf, round: None, left: AtomicBool::new(false) };
-        let round = match inside.lease.while_held(inside.come(parties, until)).await {
-            Ok(round) => round?,
-            Err(reason) => return Err(Error::lost(&name, reason)),
-        };
-        inside.round = Some(round);
-        Ok(inside)
+        match inside.lease.while_held(inside.come(parties, until)).await {
+            Ok(Ok(round)) => {
+                inside.round = Some(round);
+                Ok(inside)
+            }
+            Ok(Err(error)) => {
+                // Whoever comes once this is told must not be let in with it. Where the store fails, in the
+                // background: it would only be waited for once more.
+                if error.kind() != ErrorKind::StoreUnavailable {
+                    inside.release().await;
+                }
+                Err(error)
+            }
+            Err(reason) => Err(Error::lost(&name, reason)),
+        }
     }
 }
 

@@ -18,6 +18,7 @@ pub(crate) const CASES: &[Case] = cases![
         who_comes_while_a_round_is_full_waits_for_the_next,
         those_who_wait_are_told_without_polling,
         a_wait_that_runs_out_is_a_timeout_and_leaves_nothing,
+        who_waited_too_long_is_gone_when_it_is_told,
         one_that_leaves_late_holds_the_others_up,
         one_may_leave_without_waiting_and_wait_later,
         one_that_is_dropped_has_left,
@@ -146,6 +147,16 @@ async fn a_wait_that_runs_out_is_a_timeout_and_leaves_nothing(scene: Scene) {
     let (second, first) = (enter(barrier(&scene, 2, 2)).await, first.await.expect("no panic"));
     drop((first, second));
     scene.free(NAME).await;
+}
+
+/// What is said to have gone is gone by then: whoever comes next must not be let in with it.
+async fn who_waited_too_long_is_gone_when_it_is_told(scene: Scene) {
+    for _ in 0..50 {
+        let late = barrier(&scene, 0, 2).enter(Some(Duration::from_millis(5))).await;
+        assert_eq!(late.expect_err("one is missing").kind(), ErrorKind::Timeout);
+        let view = scene.clients[1].inspect(NAME).await.expect("a view");
+        assert_eq!((view.holding, view.waiting), (0, 0));
+    }
 }
 
 async fn one_that_leaves_late_holds_the_others_up(scene: Scene) {

@@ -71,6 +71,8 @@ pub(super) struct State {
     pub(super) stepped_back: u64,
     /// It lost what it knew.
     pub(super) forgot: bool,
+    /// When it last came back with what it knew earlier; 0 if never.
+    pub(super) rolled_back: u64,
     /// Fences are ordered within an epoch.
     pub(super) epoch: u32,
     verdict: Option<String>,
@@ -105,6 +107,7 @@ impl Judge {
             losing: false,
             stepped_back: 0,
             forgot: false,
+            rolled_back: 0,
             epoch: 0,
             verdict: None,
             log: Vec::new(),
@@ -201,6 +204,9 @@ impl Judge {
     /// The server forgets something.
     pub(crate) fn loss(&self, loss: Loss) {
         let mut state = self.state();
+        if loss == Loss::Rollback {
+            state.rolled_back = self.kernel.now();
+        }
         let State { ops, locks, .. } = &mut *state;
         if loss != Loss::Undone {
             ops.iter_mut().filter(|op| op.ended.is_none()).for_each(|op| op.excused = true);

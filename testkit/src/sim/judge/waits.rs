@@ -142,18 +142,20 @@ impl Judge {
 
     /// O5: an attempt ends for a deadlock, though no user holds one lock while it waits for another by
     /// itself. What an earlier attempt was granted after it was given up counts as its owner's until it
-    /// is buried: a limit.
+    /// is buried, and so does what a server that rolled back made of one that was over: limits.
     pub(crate) fn deadlocked(&self, op: usize) {
         let state = self.state();
         let own = &state.ops[op];
-        let given_up = state.ops[..op].iter().any(|it| {
+        let owners = &state.locks[own.ask.lock].owners;
+        let stands = state.ops[..op].iter().any(|it| {
+            let Some((over, _)) = it.ended else { return false };
+            let back = || it.token().is_some_and(|token| owners.contains_key(token));
             it.life == own.life
                 && it.ask.lock == own.ask.lock
-                && it.ended.is_some()
-                && it.fence == 0
+                && (it.fence == 0 || (over <= state.rolled_back && back()))
         });
         drop(state);
-        if !given_up {
+        if !stands {
             self.accuse(format!("O5: op{op} is told of a deadlock where there is none"));
         }
     }
