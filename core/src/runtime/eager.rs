@@ -10,6 +10,8 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
+use crate::sys::{BootClock, BootTime, Clock};
+
 /// For how long a thread looks: about what it takes to be woken.
 const GLANCE: Duration = Duration::from_micros(50);
 /// An answer that woke a thread so soon would have been seen.
@@ -23,16 +25,25 @@ const IN_A_ROW: u32 = 4;
 pub(super) struct Eager(AtomicU32);
 
 impl Eager {
-    /// For how long to look before sleeping.
-    pub(super) fn glance(&self) -> Option<Duration> {
-        (self.0.load(Ordering::Relaxed) >= IN_A_ROW && several_processors()).then_some(GLANCE)
+    /// Whether it would look before it sleeps.
+    pub(super) fn looks(&self) -> bool {
+        self.0.load(Ordering::Relaxed) >= IN_A_ROW && several_processors()
     }
 
-    /// Something came while it looked, or nothing did.
-    pub(super) fn looked(&self, seen: bool) {
+    /// Looks for a moment, at most until `until`, where that is likely to be enough; whether it was.
+    pub(super) fn look(&self, until: BootTime, mut came: impl FnMut() -> bool) -> bool {
+        if !self.looks() {
+            return false;
+        }
+        let end = until.min(BootClock.now() + GLANCE);
+        let mut seen = false;
+        while !seen && BootClock.now() < end {
+            seen = came();
+        }
         if !seen {
             self.0.store(0, Ordering::Relaxed);
         }
+        seen
     }
 
     /// It slept for so long.
@@ -54,7 +65,7 @@ mod tests {
     #[test]
     fn it_looks_where_answers_come_soon() {
         let eager = Eager::default();
-        let looks = || eager.glance().is_some();
+        let looks = || eager.looks();
         let soon = |times| (0..times).for_each(|_| eager.slept(Duration::from_micros(40)));
         assert!(!looks(), "nothing is known yet");
         soon(IN_A_ROW - 1);
@@ -63,9 +74,9 @@ mod tests {
         soon(1);
         assert!(!looks(), "a server far away, or a busy machine");
         soon(IN_A_ROW);
-        eager.looked(true);
+        assert_eq!(eager.look(BootTime::NEVER, || true), several_processors());
         assert_eq!(looks(), several_processors());
-        eager.looked(false);
+        assert!(!eager.look(BootTime::NEVER, || false));
         assert!(!looks(), "it looked in vain");
     }
 }

@@ -148,19 +148,13 @@ impl EventLoop {
     /// Whether [`glance`](Self::glance) would look at all.
     #[must_use]
     pub fn is_eager(&self) -> bool {
-        self.eager.glance().is_some()
+        self.eager.looks()
     }
 
     /// Looks for answers for a moment, where that is likely to be enough. True where they came: there is
     /// something to do for another turn.
     pub fn glance(&self) -> bool {
-        let Some(span) = self.eager.glance() else { return false };
-        let begun = BootClock.now();
-        let mut seen = false;
-        while !seen && BootClock.now() < begun + span {
-            seen = self.poller.any();
-        }
-        self.eager.looked(seen);
+        let seen = self.eager.look(BootTime::NEVER, || self.poller.any());
         if seen {
             // It has not slept.
             self.asleep_since.store(0, Ordering::Relaxed);

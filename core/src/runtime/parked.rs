@@ -237,14 +237,8 @@ impl Parked {
     /// Looks for a moment, where that is likely to be enough; whether it was.
     fn glance(&self, ends: &mut [PollFd<'_>], until: BootTime) -> bool {
         const AT_ONCE: Timespec = Timespec { tv_sec: 0, tv_nsec: 0 };
-        let Some(span) = self.eager.glance() else { return false };
-        let end = until.min(BootClock.now() + span);
-        let mut seen = false;
-        while !seen && BootClock.now() < end {
-            seen = rustix::event::poll(ends, Some(&AT_ONCE)).is_ok_and(|count| count > 0);
-        }
-        self.eager.looked(seen);
-        seen
+        self.eager
+            .look(until, || rustix::event::poll(ends, Some(&AT_ONCE)).is_ok_and(|count| count > 0))
     }
 
     /// Sleeps until one of `ends` can be read. Interrupted by a signal nothing came.

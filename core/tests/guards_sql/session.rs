@@ -130,13 +130,14 @@ impl Place {
         // MariaDB's answer is a copy that is made anew only if nobody has asked for a tenth of a second.
         static ASKING: Mutex<()> = Mutex::new(());
         let mut session = self.open();
-        loop {
+        for _ in 0..500 {
             let _alone = ASKING.lock().unwrap_or_else(PoisonError::into_inner);
             std::thread::sleep(Duration::from_millis(120));
             if session.numbers(&query)[0] != 0 {
                 return;
             }
         }
+        panic!("session {number} waits for nobody");
     }
 }
 

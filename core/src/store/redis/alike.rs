@@ -2,8 +2,8 @@
 //! where nobody waits.
 //!
 //! The scripts for any locks read nine words for each, or six to give it back, and reading them costs the
-//! server as much as the step. These read three, say where it is not as simple, and have changed nothing then: the others
-//! decide. The trap is a lock that is named twice, which those take one after the other.
+//! server as much as the step. These read three, say where it is not as simple, and have changed nothing
+//! then: the others decide. The trap is a lock that is named twice, which those take one after the other.
 
 use std::collections::HashSet;
 use std::sync::Arc;
