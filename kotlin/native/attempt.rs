@@ -43,8 +43,7 @@ impl Attempt {
 
     /// Has `key` put into `mailbox` when it comes to something; false, and nothing is put, if it has.
     pub fn notify(&self, mailbox: &Mailbox, key: u64) -> bool {
-        let letter = mailbox.letter(key);
-        self.attempt.unless_done(move |_| letter())
+        self.attempt.unless_done_tell_in(&mailbox.0, key)
     }
 
     /// Stops waiting, or gives back what was obtained.
@@ -158,7 +157,7 @@ impl Attempt {
     /// Has `key` put into `mailbox` when the lease is lost: at once, if it is.
     pub fn on_lost(&self, mailbox: &Mailbox, key: u64) {
         if let Some(held) = self.held.get() {
-            let letter = mailbox.letter(key);
+            let letter = mailbox.0.letter(key);
             held.on_lost(move |_| letter());
         }
     }

@@ -78,15 +78,12 @@ impl Call {
 
     /// Has `key` put into `mailbox` when it is done: at once, if it is.
     pub fn tell(&self, mailbox: &Mailbox, key: u64) {
-        let letter = mailbox.letter(key);
-        if !self.0.unless_done(Box::new(mailbox.letter(key))) {
-            letter();
-        }
+        self.0.tell(&mailbox.0, key);
     }
 
     /// Has `key` put into `mailbox` when it is done; false, and nothing is put, if it is.
     pub fn notify(&self, mailbox: &Mailbox, key: u64) -> bool {
-        self.0.unless_done(Box::new(mailbox.letter(key)))
+        self.0.notify(&mailbox.0, key)
     }
 }
 
@@ -99,7 +96,8 @@ impl Call {
 trait Work: Send + Sync {
     fn result(&self) -> Option<Result<Value, ErrorInfo>>;
     fn wait_for(&self, slice: Duration) -> Option<Result<Value, ErrorInfo>>;
-    fn unless_done(&self, callback: Box<dyn FnOnce() + Send>) -> bool;
+    fn tell(&self, mailbox: &Arc<leasehold_bridge::Mailbox>, key: u64);
+    fn notify(&self, mailbox: &Arc<leasehold_bridge::Mailbox>, key: u64) -> bool;
     fn cancel(&self);
 }
 
@@ -112,8 +110,12 @@ impl<T: Plain> Work for Pending<T> {
         Pending::wait_for(self, slice).map(|result| result.map(Plain::plain))
     }
 
-    fn unless_done(&self, callback: Box<dyn FnOnce() + Send>) -> bool {
-        Pending::unless_done(self, move |_| callback())
+    fn tell(&self, mailbox: &Arc<leasehold_bridge::Mailbox>, key: u64) {
+        self.tell_in(mailbox, key);
+    }
+
+    fn notify(&self, mailbox: &Arc<leasehold_bridge::Mailbox>, key: u64) -> bool {
+        self.unless_done_tell_in(mailbox, key)
     }
 
     fn cancel(&self) {

@@ -15,6 +15,7 @@ use std::os::fd::{AsRawFd, BorrowedFd};
 use std::ptr;
 use std::sync::OnceLock;
 
+use leasehold_bridge::LOOKS;
 use libloading::os::unix::Library;
 use napi::sys::{self, Status};
 
@@ -22,9 +23,6 @@ use napi::sys::{self, Status};
 const UV_POLL: c_int = 8;
 /// `UV_READABLE` in `uv_poll_event`.
 const UV_READABLE: c_int = 1;
-
-/// Turns in a row, each at most a moment after the other: then the program's other events have theirs.
-const TURNS: u32 = 8;
 
 /// An opaque `uv_poll_t`.
 type Handle = *mut c_void;
@@ -147,7 +145,7 @@ unsafe extern "C" fn polled(handle: Handle, _: c_int, _: c_int) {
     // SAFETY: libuv calls this with the handle that it was given, in the thread of its environment,
     // between `poll_start` and `uv_close`.
     let watch = unsafe { of(handle) };
-    for _ in 0..TURNS {
+    for _ in 0..LOOKS {
         let keys = watch.to.turn();
         if !keys.is_empty() {
             // SAFETY: as above: JavaScript can be called.

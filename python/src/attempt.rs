@@ -29,13 +29,10 @@ impl Attempt {
         self.plain(py, outcome)
     }
 
-    /// Has `key` put into `mailbox` when there is a result: at once, if there is.
-    fn notify(&self, py: Python<'_>, mailbox: &Mailbox, key: u64) {
-        let letter = mailbox.letter(key);
-        py.detach(|| match mailbox.here() {
-            Some(here) => self.0.on_done_in(here, letter),
-            None => self.0.on_done(letter),
-        });
+    /// Has `key` put into `mailbox` when there is a result; false, and nothing is put, where there is one
+    /// already, or is in a moment.
+    fn settle(&self, py: Python<'_>, mailbox: &Mailbox, key: u64) -> bool {
+        py.detach(|| self.0.unless_done_tell_in(&mailbox.0, key))
     }
 
     /// Stops waiting, or gives back what was obtained.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use leasehold_bridge::{ErrorInfo, EventLoop, Pending};
+use leasehold_bridge::{ErrorInfo, Pending};
 use pyo3::prelude::*;
 
 use crate::mailbox::Mailbox;
@@ -28,8 +28,12 @@ impl Call {
 
     /// Has `key` put into `mailbox` when there is a result: at once, if there is.
     fn notify(&self, py: Python<'_>, mailbox: &Mailbox, key: u64) {
-        let letter = mailbox.letter(key);
-        py.detach(|| self.0.notify(mailbox.here(), Box::new(letter)));
+        py.detach(|| self.0.notify(&mailbox.0, key));
+    }
+
+    /// The same, but false, and nothing is put, where there is a result already, or is in a moment.
+    fn settle(&self, py: Python<'_>, mailbox: &Mailbox, key: u64) -> bool {
+        py.detach(|| self.0.settle(&mailbox.0, key))
     }
 
     /// Ends what only waits; stops nothing else.
@@ -47,7 +51,8 @@ impl Call {
 trait Work: Send + Sync {
     fn poll(&self, py: Python<'_>) -> PyResult<Option<Py<PyAny>>>;
     fn wait(&self, py: Python<'_>, slice: Duration) -> PyResult<Option<Py<PyAny>>>;
-    fn notify(&self, here: Option<&Arc<EventLoop>>, letter: Box<dyn FnOnce() + Send>);
+    fn notify(&self, mailbox: &Arc<leasehold_bridge::Mailbox>, key: u64);
+    fn settle(&self, mailbox: &Arc<leasehold_bridge::Mailbox>, key: u64) -> bool;
     fn cancel(&self);
 }
 
@@ -61,11 +66,12 @@ impl<T: Plain> Work for Pending<T> {
         done.map(|result| plain(py, result)).transpose()
     }
 
-    fn notify(&self, here: Option<&Arc<EventLoop>>, letter: Box<dyn FnOnce() + Send>) {
-        match here {
-            Some(here) => self.on_done_in(here, letter),
-            None => self.on_done(letter),
-        }
+    fn notify(&self, mailbox: &Arc<leasehold_bridge::Mailbox>, key: u64) {
+        self.tell_in(mailbox, key);
+    }
+
+    fn settle(&self, mailbox: &Arc<leasehold_bridge::Mailbox>, key: u64) -> bool {
+        self.unless_done_tell_in(mailbox, key)
     }
 
     fn cancel(&self) {

@@ -134,7 +134,7 @@ impl Held {
 
     /// Has `key` put into `mailbox` when the lease is lost: at once, if it is.
     fn on_lost(&self, mailbox: &Mailbox, key: u64) {
-        let letter = mailbox.letter(key);
+        let letter = mailbox.0.letter(key);
         self.0.on_lost(move |_| letter());
     }
 }

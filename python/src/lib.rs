@@ -7,7 +7,6 @@
 mod adaptive;
 mod attempt;
 mod audit;
-mod bell;
 mod call;
 mod client;
 mod guard;

@@ -3,12 +3,11 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use leasehold::runtime::EventLoop;
 use leasehold::sys::fork::Inherited;
 use leasehold::{Barrier, Campaign, Error, ErrorKind, Lock, LockAll, Result};
 
 use crate::stop::Stop;
-use crate::{AdaptiveTtl, ErrorInfo, Held, Pending};
+use crate::{AdaptiveTtl, ErrorInfo, Held, Mailbox, Pending};
 
 /// What an attempt came to, as plain data. The lease itself is [`Attempt::held`].
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -195,9 +194,10 @@ impl Attempt {
         })
     }
 
-    /// The same in the thread of `here`, which goes on with the attempt where it can.
-    pub fn on_done_in(&self, here: &Arc<EventLoop>, callback: impl FnOnce() + Send + 'static) {
-        self.done.on_done_in(here, callback);
+    /// Has `key` put into `mailbox` once there is an outcome, but false where there is one already; see
+    /// [`Pending::unless_done_tell_in`].
+    pub fn unless_done_tell_in(&self, mailbox: &Arc<Mailbox>, key: u64) -> bool {
+        self.done.unless_done_tell_in(mailbox, key)
     }
 
     /// Stops waiting, or gives back what was obtained, even if a handle to it was taken already.

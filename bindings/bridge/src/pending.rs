@@ -18,8 +18,8 @@ use std::time::Duration;
 use leasehold::runtime::{EventLoop, Roused};
 use leasehold::sys::fork::Inherited;
 
-use crate::ErrorInfo;
 use crate::stop::Stop;
+use crate::{ErrorInfo, Mailbox};
 
 type Callback<T> = Box<dyn FnOnce(&Result<T, ErrorInfo>) + Send>;
 type Work<T> = Pin<Box<dyn Future<Output = Result<T, ErrorInfo>> + Send>>;
@@ -142,12 +142,49 @@ impl<T: Clone + Send + 'static> Pending<T> {
         self.called_back(callback, || self.hand_over()).is_none()
     }
 
-    /// The same in the thread of `here`, which goes on with the work where it can.
-    pub fn on_done_in(&self, here: &Arc<EventLoop>, callback: impl FnOnce() + Send + 'static) {
-        let go_on = || here.polling(|| self.hand_over());
-        if let Some(callback) = self.called_back(|_| callback(), go_on) {
-            self.tell(callback);
+    /// Has `key` put into `mailbox`, whose reader goes on with the work where it can, once it is done:
+    /// at once, if it is already.
+    pub fn tell_in(&self, mailbox: &Arc<Mailbox>, key: u64) {
+        if !self.unless_done_tell_in(mailbox, key) {
+            mailbox.letter(key)();
         }
+    }
+
+    /// The same, but false where it is done already, or is in a moment: then nothing is put. Where that
+    /// happened a few times in a row, the number is put nevertheless: other tasks are to have their turn.
+    pub fn unless_done_tell_in(&self, mailbox: &Arc<Mailbox>, key: u64) -> bool {
+        if self.is_done() || (mailbox.alone() && self.glance()) {
+            let goes_on = mailbox.goes_on();
+            if !goes_on {
+                mailbox.promise(key).keep();
+            }
+            return !goes_on;
+        }
+        let promise = mailbox.promise(key);
+        let go_on = || match mailbox.here() {
+            Some(here) => here.polling(|| self.hand_over()),
+            None => self.hand_over(),
+        };
+        self.called_back(move |_| promise.keep(), go_on).is_none()
+    }
+
+    fn is_done(&self) -> bool {
+        self.inner.forked() || self.inner.state().result.is_some()
+    }
+
+    /// Looks for the result for a moment; whether it came.
+    fn glance(&self) -> bool {
+        let mut state = self.inner.state();
+        let work = if state.asleep { None } else { state.work.take() };
+        drop(state);
+        let Some(work) = work else { return false };
+        let mut finish = Finish::new(Arc::clone(&self.inner), work);
+        if let Some(result) = leasehold::runtime::glance(finish.work()) {
+            finish.with(result);
+            return true;
+        }
+        self.put_back(finish.put_down());
+        false
     }
 
     fn tell(&self, callback: impl FnOnce(&Result<T, ErrorInfo>)) {
@@ -209,15 +246,19 @@ impl<T: Clone + Send + 'static> Pending<T> {
             finish.with(result.clone());
             return Some(result);
         }
-        let work = finish.put_down();
-        let mut state = self.inner.state();
-        if !state.hand_over {
-            state.work = Some(work);
-            return None;
-        }
-        drop(state);
-        Inner::spawn(&self.inner, work);
+        self.put_back(finish.put_down());
         None
+    }
+
+    /// Puts `work` back, for the next who has time for it: our runtime, where it was to have it meanwhile.
+    fn put_back(&self, work: Work<T>) {
+        let mut state = self.inner.state();
+        if state.hand_over {
+            drop(state);
+            Inner::spawn(&self.inner, work);
+        } else {
+            state.work = Some(work);
+        }
     }
 }
 

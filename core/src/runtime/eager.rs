@@ -14,24 +14,24 @@ use crate::sys::{BootClock, BootTime, Clock};
 
 /// For how long a thread looks: about what it takes to be woken.
 const GLANCE: Duration = Duration::from_micros(50);
-/// An answer that woke a thread so soon would have been seen.
+/// An answer that came so soon, the waking of who slept included, would have been seen.
 const SOON: Duration = Duration::from_micros(90);
 /// So many answers in a row must have come soon before a thread looks for the next; one look in vain, and
 /// it sleeps at once until so many have again.
 const IN_A_ROW: u32 = 4;
 
-/// What one thread has learnt.
+/// What one thread has learnt, or was learnt of one server.
 #[derive(Debug, Default)]
-pub(super) struct Eager(AtomicU32);
+pub(crate) struct Eager(AtomicU32);
 
 impl Eager {
     /// Whether it would look before it sleeps.
-    pub(super) fn looks(&self) -> bool {
+    pub(crate) fn looks(&self) -> bool {
         self.0.load(Ordering::Relaxed) >= IN_A_ROW && several_processors()
     }
 
     /// Looks for a moment, at most until `until`, where that is likely to be enough; whether it was.
-    pub(super) fn look(&self, until: BootTime, mut came: impl FnMut() -> bool) -> bool {
+    pub(crate) fn look(&self, until: BootTime, mut came: impl FnMut() -> bool) -> bool {
         if !self.looks() {
             return false;
         }
@@ -46,8 +46,8 @@ impl Eager {
         seen
     }
 
-    /// It slept for so long.
-    pub(super) fn slept(&self, span: Duration) {
+    /// An answer took so long, or the sleep until it.
+    pub(crate) fn took(&self, span: Duration) {
         let in_a_row = if span < SOON { self.0.load(Ordering::Relaxed) + 1 } else { 0 };
         self.0.store(in_a_row.min(IN_A_ROW), Ordering::Relaxed);
     }
@@ -66,11 +66,11 @@ mod tests {
     fn it_looks_where_answers_come_soon() {
         let eager = Eager::default();
         let looks = || eager.looks();
-        let soon = |times| (0..times).for_each(|_| eager.slept(Duration::from_micros(40)));
+        let soon = |times| (0..times).for_each(|_| eager.took(Duration::from_micros(40)));
         assert!(!looks(), "nothing is known yet");
         soon(IN_A_ROW - 1);
         assert!(!looks(), "too little is known");
-        eager.slept(Duration::from_millis(2));
+        eager.took(Duration::from_millis(2));
         soon(1);
         assert!(!looks(), "a server far away, or a busy machine");
         soon(IN_A_ROW);

@@ -15,7 +15,8 @@ use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+use std::thread::ThreadId;
 
 use super::eager::Eager;
 use super::parked::in_loop;
@@ -48,6 +49,10 @@ thread_local! {
     static OWN: RefCell<Weak<EventLoop>> = const { RefCell::new(Weak::new()) };
 }
 
+/// So many answers in a row are looked for; then the thread's other tasks, or a program's other events,
+/// have their turn.
+pub const LOOKS: u32 = 8;
+
 /// An event loop of one thread. Its owner watches [`descriptor`](Self::descriptor), and calls
 /// [`turn`](Self::turn), tells what came of it, and calls [`flush`](Self::flush) when it is readable.
 pub struct EventLoop {
@@ -58,6 +63,8 @@ pub struct EventLoop {
     eager: Eager,
     /// Since when it has slept with answers due; 0 where it does not.
     asleep_since: AtomicU64,
+    /// The thread that runs it.
+    home: OnceLock<ThreadId>,
 }
 
 #[derive(Default)]
@@ -74,7 +81,8 @@ impl EventLoop {
         let poller = Poller::new().ok()?;
         let (sources, roused) = (Mutex::default(), Mutex::default());
         let (born, eager, asleep_since) = (generation(), Eager::default(), AtomicU64::new(0));
-        Some(Arc::new(Self { poller, born, sources, roused, eager, asleep_since }))
+        let home = OnceLock::new();
+        Some(Arc::new(Self { poller, born, sources, roused, eager, asleep_since, home }))
     }
 
     /// Readable when there is something to do. It is the loop's own: not to be closed.
@@ -96,10 +104,11 @@ impl EventLoop {
         if self.born != generation() {
             return false;
         }
+        self.home.get_or_init(|| std::thread::current().id());
         let ready = self.poller.ready();
         let since = self.asleep_since.swap(0, Ordering::Relaxed);
         if since > 0 && ready.iter().any(|key| *key != BELL) {
-            self.eager.slept(BootClock.now() - BootTime::from_nanos(since));
+            self.eager.took(BootClock.now() - BootTime::from_nanos(since));
         }
         TURN.set(Some(Arc::clone(self)));
         SERVING.set(true);
@@ -244,6 +253,12 @@ impl Lead {
     /// Whether it is that of `other`.
     pub(crate) fn is_of(&self, other: &Arc<EventLoop>) -> bool {
         std::ptr::eq(self.of.as_ptr(), Arc::as_ptr(other))
+    }
+
+    /// Whether its loop is run by this thread.
+    pub(crate) fn is_home(&self) -> bool {
+        let home = self.of.upgrade().and_then(|of| of.home.get().copied());
+        home.is_some_and(|home| home == std::thread::current().id())
     }
 
     /// Whether its loop is in a turn, in this thread.

@@ -20,13 +20,15 @@ mod within;
 
 pub(crate) use all::all;
 #[cfg(feature = "native")]
+pub(crate) use eager::Eager;
+#[cfg(feature = "native")]
 pub(crate) use event_loop::{Attended, Lead, event_loop};
 #[cfg(feature = "native")]
-pub use event_loop::{EventLoop, Roused, rouse};
+pub use event_loop::{EventLoop, LOOKS, Roused, rouse};
 #[cfg(feature = "native")]
-pub(crate) use parked::{Came, Mode, Parked, Source, mode, offer};
+pub(crate) use parked::{Came, Mode, Parked, Source, mode, offer, readable};
 #[cfg(feature = "native")]
-pub use parked::{block_on, block_on_for, poll_undecided};
+pub use parked::{block_on, block_on_for, glance, poll_undecided};
 pub(crate) use reaper::{Burial, Reaper, UnderWay};
 #[cfg(feature = "native")]
 #[cfg(feature = "sqlite")]

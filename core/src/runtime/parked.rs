@@ -28,6 +28,12 @@ pub(crate) trait Source: Send + Sync {
 
     /// The thread goes on to other things: someone else must read what may still come.
     fn leave(&self);
+
+    /// Whether it is worth to look for an answer before going on to other things.
+    fn is_near(&self) -> bool;
+
+    /// Reads for a moment, where the one answer due is this thread's; whether `parked` was woken.
+    fn glance(&self, parked: &Parked) -> bool;
 }
 
 thread_local! {
@@ -109,6 +115,28 @@ pub fn poll_undecided<F: Future + Unpin>(future: &mut F) -> Poll<F::Output> {
     polled
 }
 
+/// Polls `future`, and looks for what it waits for for a moment before this thread goes on to other things,
+/// where that is likely to be enough (see eager.rs): a task that suspends is woken by way of its loop, or
+/// of another thread, which costs more than a near server takes to answer. Whoever gets nothing must
+/// spawn the future.
+pub fn glance<F: Future + Unpin>(future: &mut F) -> Option<F::Output> {
+    let source = offered().filter(|source| source.is_near())?;
+    let parked = own();
+    let waker = Waker::from(Arc::clone(&parked));
+    let mut context = Context::from_waker(&waker);
+    let before = MODE.replace(Mode::Blocking);
+    parked.state().woken = false;
+    let mut polled = Pin::new(&mut *future).poll(&mut context);
+    if polled.is_pending() && source.glance(&parked) {
+        polled = Pin::new(future).poll(&mut context);
+    }
+    MODE.set(before);
+    match polled {
+        Poll::Ready(value) => Some(value),
+        Poll::Pending => None,
+    }
+}
+
 /// Waits for `future` in this thread. It needs no runtime in the calling thread, and a future that
 /// is ready at once costs no thread hop.
 pub fn block_on<T>(future: impl Future<Output = T>) -> T {
@@ -178,11 +206,14 @@ pub(crate) enum Came {
 struct State {
     woken: bool,
     polling: bool,
+    /// It waits for the bell: to ring it for nobody is a system call, too.
+    listening: bool,
 }
 
 impl Parked {
     fn wait(&self, until: BootTime) {
         let mut state = self.state();
+        state.listening = true;
         while !state.woken {
             if until == BootTime::NEVER {
                 state = self.bell.wait(state).unwrap_or_else(PoisonError::into_inner);
@@ -190,12 +221,18 @@ impl Parked {
             }
             let left = until.since(BootClock.now());
             if left.is_zero() {
-                return;
+                break;
             }
             (state, _) =
                 self.bell.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner);
         }
         state.woken = false;
+        state.listening = false;
+    }
+
+    /// Whether a wake-up came that nobody has taken.
+    pub(crate) fn is_woken(&self) -> bool {
+        self.state().woken
     }
 
     /// Waits until `socket` can be read, a wake-up comes or `until` does.
@@ -236,9 +273,7 @@ impl Parked {
 
     /// Looks for a moment, where that is likely to be enough; whether it was.
     fn glance(&self, ends: &mut [PollFd<'_>], until: BootTime) -> bool {
-        const AT_ONCE: Timespec = Timespec { tv_sec: 0, tv_nsec: 0 };
-        self.eager
-            .look(until, || rustix::event::poll(ends, Some(&AT_ONCE)).is_ok_and(|count| count > 0))
+        self.eager.look(until, || any_ready(ends))
     }
 
     /// Sleeps until one of `ends` can be read. Interrupted by a signal nothing came.
@@ -252,7 +287,7 @@ impl Parked {
             }
         });
         if rustix::event::poll(ends, left.as_ref()).is_ok_and(|count| count > 0) {
-            self.eager.slept(BootClock.now() - begun);
+            self.eager.took(BootClock.now() - begun);
         }
     }
 
@@ -273,18 +308,27 @@ impl Parked {
     }
 }
 
+/// Whether `socket` can be read now.
+pub(crate) fn readable(socket: BorrowedFd<'_>) -> bool {
+    any_ready(&mut [PollFd::from_borrowed_fd(socket, PollFlags::IN)])
+}
+
+fn any_ready(ends: &mut [PollFd<'_>]) -> bool {
+    rustix::event::poll(ends, Some(&Timespec::default())).is_ok_and(|count| count > 0)
+}
+
 impl Wake for Parked {
     fn wake(self: Arc<Self>) {
         self.wake_by_ref();
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
-        let polling = {
+        let (polling, listening) = {
             let mut state = self.state();
             if std::mem::replace(&mut state.woken, true) {
                 return;
             }
-            state.polling
+            (state.polling, state.listening)
         };
         if polling {
             let pair = self.pair.lock().unwrap_or_else(PoisonError::into_inner).clone();
@@ -292,7 +336,7 @@ impl Wake for Parked {
                 // Full: it was rung already.
                 let _ = (&pair.1).write(&[1]);
             }
-        } else {
+        } else if listening {
             self.bell.notify_one();
         }
     }
@@ -316,6 +360,14 @@ mod tests {
 
         fn leave(&self) {
             self.0.fetch_add(1, Ordering::Relaxed);
+        }
+
+        fn is_near(&self) -> bool {
+            false
+        }
+
+        fn glance(&self, _: &Parked) -> bool {
+            false
         }
     }
 

@@ -41,7 +41,8 @@ async def finish_async(call: Call[_T], name: str | None = None) -> _T:
     if call.poll() is None:
         from leasehold import _loop
 
-        await _loop.until(call)
+        if (future := _loop.until(call)) is not None:
+            await future
     return value(call, name)
 
 
@@ -78,7 +79,8 @@ async def obtain_async(attempt: Attempt, name: str) -> Held | None:
     if attempt.poll() is None:
         from leasehold import _loop
 
-        await _loop.until(attempt)
+        if (future := _loop.until(attempt)) is not None:
+            await future
     return held(attempt, name)
 
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class _Work(Protocol):
-    def notify(self, mailbox: Mailbox, key: int) -> None: ...
+    def settle(self, mailbox: Mailbox, key: int) -> bool: ...
 
 
 class Courier(Postbox):
@@ -35,14 +35,15 @@ class Courier(Postbox):
         self._bodies: dict[int, Body] = {}
         loop.add_reader(self.mailbox.fileno(), self._arrived)
 
-    def until(self, work: _Work, loop: asyncio.AbstractEventLoop) -> asyncio.Future[None]:
-        """A future of ``loop`` that is finished when ``work`` is. Not a coroutine: a task goes
-        through each of those whenever it goes on."""
-        future = loop.create_future()
+    def until(self, work: _Work, loop: asyncio.AbstractEventLoop) -> asyncio.Future[None] | None:
+        """A future of ``loop`` that is finished when ``work`` is; ``None`` where it is done already, or
+        in a moment. Not a coroutine: a task goes through each of those whenever it goes on."""
         key = next(self._keys)
-        # Taken out when the work is done, also if nobody waits any more.
-        self._futures[key] = future
-        work.notify(self.mailbox, key)
+        if not work.settle(self.mailbox, key):
+            return None
+        # The number comes in a turn of this loop. The future is taken out when the work is done, also if
+        # nobody waits any more.
+        future = self._futures[key] = loop.create_future()
         return future
 
     def watch(self, body: Body, held: Held) -> int:
@@ -127,8 +128,8 @@ class Body:
         call = lease._start_end(kind is None)
         try:
             if (result := call.poll()) is None:
-                loop = asyncio.get_running_loop()
-                await courier(loop).until(call, loop)
+                if (future := until(call)) is not None:
+                    await future
                 result = call.poll()
             if type(result) is not str:
                 result = _calls.value(call, lease._held.name)
@@ -173,8 +174,8 @@ def leave(bodies: list[Body]) -> Body:
     return bodies.pop()
 
 
-def until(work: _Work) -> asyncio.Future[None]:
-    """A future of the running loop that is finished when ``work`` is."""
+def until(work: _Work) -> asyncio.Future[None] | None:
+    """A future of the running loop that is finished when ``work`` is; ``None`` where it is done."""
     loop = asyncio.get_running_loop()
     return courier(loop).until(work, loop)
 

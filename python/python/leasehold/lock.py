@@ -112,7 +112,8 @@ class Takeable(Scope, Generic[_Got]):
         try:
             held = attempt.poll()
             if held is None:
-                await loop_side.until(attempt)
+                if (future := loop_side.until(attempt)) is not None:
+                    await future
                 held = attempt.poll()
             taken = held if type(held) is Held else _calls.held(attempt, self._name)
             got = self._got(taken)

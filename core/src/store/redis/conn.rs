@@ -19,7 +19,7 @@ use tokio::sync::{Notify, oneshot};
 
 use super::gather::{Asker, Gather, hand_out};
 use super::link::{Link, Purpose};
-use super::reader::Reading;
+use super::reader::{Near, Reading};
 use super::resp::{self, Value};
 use super::script::{Call, Script};
 use crate::sys::{BootTime, MaybeSend, MaybeSync, Sys};
@@ -51,6 +51,8 @@ pub(super) struct Conn {
     ear: Option<Arc<dyn Ear>>,
     silence: Duration,
     pub(super) nudge: Notify,
+    /// How soon its answers come.
+    pub(super) near: Near,
 }
 
 #[derive(Default)]
@@ -102,7 +104,7 @@ impl Conn {
             Purpose::Requests => SILENCE,
             Purpose::Renewal => RENEWAL_SILENCE,
         };
-        Self { link, sys, pipe, inbound, ear, silence, nudge }
+        Self { link, sys, pipe, inbound, ear, silence, nudge, near: Near::default() }
     }
 
     /// Whether it can still be used.
@@ -311,6 +313,7 @@ impl Conn {
                         Value::Push(items) => events.push(Event::Push(items)),
                         value => match pipe.due.pop_front() {
                             Some(due) => {
+                                self.near.took(now.since(due.sent));
                                 if matches!(due.to, To::Call(_)) {
                                     pipe.gather.answered();
                                 }

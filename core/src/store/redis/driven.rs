@@ -1,8 +1,19 @@
 //! Who reads a connection's answers where there are no threads: its driver. See `reader.rs`.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::conn::{Conn, Pipe};
+
+/// How soon answers come, which nobody asks.
+#[derive(Default)]
+pub(super) struct Near(());
+
+#[allow(clippy::unused_self, reason = "the same calls as where there are threads")]
+impl Near {
+    /// An answer took so long.
+    pub(super) fn took(&self, _: Duration) {}
+}
 
 /// Who reads: the driver.
 #[derive(Default)]

@@ -20,6 +20,9 @@ const LOOP_PATIENCE: Duration = Duration::from_millis(50);
 /// Where others use a connection, too, an event loop does not lead it for so long.
 const LOOP_PAUSE: Duration = Duration::from_millis(200);
 
+/// How soon answers come.
+pub(super) type Near = runtime::Eager;
+
 /// Who reads, and who else wants to.
 #[derive(Default)]
 pub(super) struct Reading {
@@ -102,6 +105,26 @@ impl Conn {
             }
             Reader::Driver | Reader::Leader => {}
         }
+    }
+
+    /// Has this thread read for a moment, where the one answer due is its own; whether it may.
+    fn begin_to_look(&self) -> bool {
+        let now = self.sys.now();
+        let mut pipe = self.pipe();
+        if pipe.due.len() != 1 || pipe.reading.listening(now) || pipe.dead.is_some() {
+            return false;
+        }
+        match &pipe.reading.by {
+            Reader::Leader => return false,
+            Reader::Loop(lead) if lead.is_home() => {
+                pipe.reading.turns += 1;
+                return true;
+            }
+            Reader::Driver => self.nudge.notify_one(),
+            Reader::Nobody | Reader::Loop(_) => {}
+        }
+        pipe.reading.by = Reader::Leader;
+        true
     }
 
     /// Has the event loop of this thread read, if nobody else waits for anything; whether it does.
@@ -217,6 +240,34 @@ impl runtime::Source for Conn {
         true
     }
 
+    fn is_near(&self) -> bool {
+        self.near.looks()
+    }
+
+    fn glance(&self, parked: &runtime::Parked) -> bool {
+        let Some(socket) = self.link.descriptor() else { return false };
+        if !self.begin_to_look() {
+            return false;
+        }
+        let seen = self.near.look(BootTime::NEVER, || {
+            if runtime::readable(socket)
+                && let Err(why) = self.pump()
+            {
+                self.end(why);
+            }
+            parked.is_woken()
+        });
+        let mut pipe = self.pipe();
+        if let Reader::Leader = pipe.reading.by {
+            pipe.reading.by = Reader::Nobody;
+            // Of one that is still this thread's it says itself who reads it, when it is polled again.
+            if pipe.due.len() > usize::from(!seen) {
+                self.to_driver(&mut pipe);
+            }
+        }
+        seen
+    }
+
     fn leave(&self) {
         let more = {
             let now = self.sys.now();
@@ -245,5 +296,90 @@ impl runtime::Attended for Conn {
     fn flush(&self) -> bool {
         self.send_gathered();
         !self.pipe().due.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::{Future, ready};
+    use std::io::{self, Read, Write};
+    use std::os::fd::{AsFd, BorrowedFd};
+    use std::os::unix::net::UnixStream;
+    use std::pin::pin;
+    use std::sync::mpsc::channel;
+    use std::sync::{Barrier, Mutex};
+    use std::task::{Context, Waker};
+
+    use super::*;
+    use crate::store::redis::link::{Link, Purpose};
+    use crate::store::redis::resp::Value;
+    use crate::sys::BoxFuture;
+
+    /// A server that has answered already; something happens while its answer is read.
+    struct Answered {
+        socket: UnixStream,
+        meanwhile: Mutex<Option<Box<dyn FnOnce() + Send>>>,
+    }
+
+    impl Link for Answered {
+        fn send(&self, _: &[u8]) -> io::Result<()> {
+            Ok(())
+        }
+
+        fn receive(&self, into: &mut Vec<u8>) -> io::Result<usize> {
+            if let Some(meanwhile) = self.meanwhile.lock().unwrap().take() {
+                meanwhile();
+            }
+            let mut bytes = [0; 64];
+            let count = (&self.socket).read(&mut bytes)?;
+            into.extend_from_slice(&bytes[..count]);
+            Ok(count)
+        }
+
+        fn ready(&self) -> BoxFuture<'_, io::Result<()>> {
+            Box::pin(ready(Ok(())))
+        }
+
+        fn descriptor(&self) -> Option<BorrowedFd<'_>> {
+            Some(self.socket.as_fd())
+        }
+
+        fn close(&self) {}
+    }
+
+    #[test]
+    fn who_looked_leaves_the_answers_of_others_to_the_driver() {
+        let (socket, mut server) = UnixStream::pair().unwrap();
+        server.write_all(b"+own\r\n").unwrap();
+        let link = Arc::new(Answered { socket, meanwhile: Mutex::default() });
+        let sys = runtime::native_sys().unwrap();
+        let conn = Arc::new(Conn::new(Arc::clone(&link) as _, Purpose::Requests, sys, None));
+        (0..10).for_each(|_| conn.near.took(Duration::from_micros(1)));
+        if !conn.near.looks() {
+            // One processor.
+            return;
+        }
+
+        let (to, others) = channel();
+        let (asks, asked) = (Arc::clone(&conn), Arc::new(Barrier::new(2)));
+        *link.meanwhile.lock().unwrap() = Some(Box::new(move || {
+            let asks_now = Arc::clone(&asked);
+            let thread = crate::sys::thread("asks", move || {
+                let mut reply = Box::pin(asks.request(b"other").value());
+                let polled = reply.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+                to.send((polled.is_pending(), reply)).unwrap();
+                asks_now.wait();
+            });
+            thread.unwrap();
+            asked.wait();
+        }));
+
+        let mut own = pin!(conn.request(b"own").value());
+        assert!(runtime::poll_undecided(&mut own).is_pending());
+        let came = runtime::glance(&mut own).expect("its answer was there").unwrap();
+        assert_eq!(came, Value::Text(b"own".to_vec()));
+        let (waits, _reply) = others.try_recv().expect("another asked meanwhile");
+        assert!(waits);
+        assert!(conn.pipe().reading.driven(), "or nobody reads what it is answered");
     }
 }

@@ -1,5 +1,6 @@
 /**
- * How completions reach coroutines: as numbers in a native mailbox, which one thread empties.
+ * How completions reach coroutines: as numbers in a native mailbox, which one thread empties. While it waits
+ * for them it reads the server's socket, so that nobody has to wake it.
  *
  * No thread of the library's enters the JVM: a garbage collection would stop it, and renewals with it.
  * What uniffi offers instead, an asynchronous function, loses its result where the caller is cancelled
@@ -19,11 +20,12 @@ import leasehold.internal.Mailbox
 import leasehold.internal.Value
 
 internal object Post {
-    private val mailbox = Mailbox()
+    /** Made at the first use: one that fails, for want of a descriptor, is tried again at the next. */
+    private val mailbox: Mailbox by lazy { native { Mailbox() }.also { thread.start() } }
     private val keys = AtomicLong()
     private val listeners = ConcurrentHashMap<ULong, () -> Unit>()
 
-    private val thread = Thread({
+    private val thread: Thread = Thread({
         while (true) {
             for (key in mailbox.take()) {
                 listeners.remove(key)?.let { listener ->
@@ -36,15 +38,11 @@ internal object Post {
                 }
             }
         }
-    }, "leasehold-post")
-
-    init {
-        thread.isDaemon = true
-        thread.start()
-    }
+    }, "leasehold-post").apply { isDaemon = true }
 
     /** Suspends until what [notify] gives a key to has put it into the mailbox, if it says that it will. */
     suspend fun settled(notify: (Mailbox, ULong) -> Boolean) {
+        val mailbox = mailbox
         suspendCancellableCoroutine { continuation ->
             val key = keys.incrementAndGet().toULong()
             listeners[key] = { continuation.resume(Unit) }
@@ -63,6 +61,7 @@ internal object Post {
 
     /** Calls [listener] once, on the one thread: it must be short. */
     fun listen(notify: (Mailbox, ULong) -> Unit, listener: () -> Unit): ULong {
+        val mailbox = mailbox
         val key = keys.incrementAndGet().toULong()
         listeners[key] = listener
         notify(mailbox, key)
