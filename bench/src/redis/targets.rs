@@ -65,6 +65,14 @@ impl<'a> List<'a> {
         let asyncio = |section| against(section, "leasehold asyncio", "redis-py asyncio");
         self.add("asyncio, 1 task: rate / redis-py", asyncio(one), Wanted::AtLeast(3.0));
         self.add("asyncio, 64 tasks: rate / redis-py", asyncio(many), Wanted::AtLeast(10.0));
+        // What nobody's client can pass here, whatever was promised: it waits for nothing but the server.
+        let most = |rival| against(one, "limit B", rival);
+        self.add("limit B, 1 task: rate / redis-py", most("redis-py"), Wanted::Nothing);
+        self.add(
+            "limit B, 1 task: rate / redis-py asyncio",
+            most("redis-py asyncio"),
+            Wanted::Nothing,
+        );
     }
 
     fn contended(&mut self) {
@@ -113,6 +121,8 @@ impl<'a> List<'a> {
         self.add("1,000 locks at once / one by one", gain, Wanted::AtLeast(50.0));
         let cost = times(section, limit, &[ours]);
         self.add("1,000 locks at once: time / one raw pipeline", cost, Wanted::AtMost(1.5));
+        let most = times(section, limit, &[single]);
+        self.add("one raw pipeline / one by one", most, Wanted::Nothing);
     }
 
     fn crowd(&mut self) {
