@@ -41,7 +41,8 @@ impl Attempt {
         self.state(self.attempt.wait_for(Duration::from_millis(slice_ms.into())))
     }
 
-    /// Has `key` put into `mailbox` when it comes to something; false, and nothing is put, if it has.
+    /// Has `key` put into `mailbox` when it comes to something; false, and nothing is put, if it has, or does
+    /// in a moment.
     pub fn notify(&self, mailbox: &Mailbox, key: u64) -> bool {
         self.attempt.unless_done_tell_in(&mailbox.0, key)
     }

@@ -81,7 +81,7 @@ impl Call {
         self.0.tell(&mailbox.0, key);
     }
 
-    /// Has `key` put into `mailbox` when it is done; false, and nothing is put, if it is.
+    /// Has `key` put into `mailbox` when it is done; false, and nothing is put, if it is, or is in a moment.
     pub fn notify(&self, mailbox: &Mailbox, key: u64) -> bool {
         self.0.notify(&mailbox.0, key)
     }

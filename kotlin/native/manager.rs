@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use leasehold_bridge::{Managed as BridgeManaged, Manager as Bridge, Source};
 
+use crate::adaptive::AdaptiveTtl;
 use crate::attempt::Attempt;
 use crate::call::Call;
 use crate::client::{Request, request};
@@ -92,6 +93,11 @@ impl Managed {
     /// Starts one try to take it.
     pub fn attempt(&self, request: Request) -> Arc<Attempt> {
         Attempt::of(self.0.attempt(&request.into()))
+    }
+
+    /// Starts one try to take it with the ttl and the wait that `adaptive` chooses now.
+    pub fn attempt_adaptive(&self, request: Request, adaptive: &AdaptiveTtl) -> Arc<Attempt> {
+        Attempt::of(self.0.attempt_adaptive(&request.into(), &adaptive.0))
     }
 
     /// Changes the number of a semaphore's permits; the number of the change.

@@ -5,6 +5,7 @@ use napi::Either;
 use napi::bindgen_prelude::BigInt;
 use napi_derive::napi;
 
+use crate::adaptive::AdaptiveTtl;
 use crate::attempt::Attempt;
 use crate::call::{Call, now};
 use crate::client::{Asked, request};
@@ -141,6 +142,12 @@ impl Managed {
             deadlock_priority,
         };
         Attempt::of(self.0.attempt(&asked.request(wait, try_only)))
+    }
+
+    /// Starts one try to take it with the ttl and the wait that `adaptive` chooses now.
+    #[napi]
+    pub fn attempt_adaptive(&self, asked: Asked, adaptive: &AdaptiveTtl) -> Attempt {
+        Attempt::of(self.0.attempt_adaptive(&asked.request(None, false), &adaptive.0))
     }
 
     /// Changes the number of a semaphore's permits; the number of the change. The first two arguments are

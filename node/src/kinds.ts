@@ -115,11 +115,7 @@ export class Lock {
 
   /** @internal Starts a try with what `adaptive` chooses. */
   attemptWith(adaptive: AdaptiveTtl, given: LockOptions): Attempt {
-    const client = this.#client;
-    if (!("attemptAdaptive" in client)) {
-      throw invalid(`lock ${JSON.stringify(this.name)} is a manager's: one of a client is needed`);
-    }
-    return (client as Client).attemptAdaptive(this.#asked(given), adaptive);
+    return this.#client.attemptAdaptive(this.#asked(given), adaptive);
   }
 
   #asked(given: LockOptions): Asked {

@@ -179,6 +179,7 @@ export interface Source {
     order: string | undefined,
     deadlockPriority: number | undefined,
   ): Attempt;
+  attemptAdaptive(asked: Asked, adaptive: AdaptiveTtl): Attempt;
   resize(name: string, capacity: number, permits: number): Call<number>;
 }
 
@@ -205,7 +206,6 @@ export interface Manager {
 
 export interface Client extends Source {
   url(): string;
-  attemptAdaptive(asked: Asked, adaptive: AdaptiveTtl): Attempt;
   attemptAll(asked: readonly Asked[], wait: number | undefined, tryOnly: boolean): Attempt;
   attemptEach(asked: readonly Asked[]): Attempt;
   campaign(asked: Asked, wait: number | undefined, tryOnly: boolean, value: Uint8Array): Attempt;

@@ -38,12 +38,10 @@ public class AdaptiveTtl {
     private val native: NativeAdaptiveTtl = native { NativeAdaptiveTtl() }
 
     /**
-     * [lock], a client's, with the ttl and the wait that are chosen whenever it is taken, and its other options. How long it
-     * was waited for is noted, and, when it is released, how long it was held.
-     *
-     * @throws InvalidInputException for a manager's lock.
+     * [lock] with the ttl and the wait that are chosen whenever it is taken, and its other options. How long it was waited
+     * for is noted, and, when it is released, how long it was held.
      */
-    public fun adapt(lock: Lock): AdaptedLock = AdaptedLock(lock.adaptable(), native)
+    public fun adapt(lock: Lock): AdaptedLock = AdaptedLock(lock, native)
 
     /** Notes how long the lock was held, where that was not through [adapt]. */
     public fun held(span: Duration) {

@@ -47,12 +47,16 @@ internal data class Asked(
 internal interface Source {
     fun attempt(request: Request): Attempt
 
+    fun attemptAdaptive(request: Request, adaptive: AdaptiveTtl): Attempt
+
     fun resize(name: String, capacity: UInt, permits: UInt): Call
 }
 
 /** The store of [native]. */
 internal class OfClient(val native: NativeClient) : Source {
     override fun attempt(request: Request) = native.attempt(request)
+
+    override fun attemptAdaptive(request: Request, adaptive: AdaptiveTtl) = native.attemptAdaptive(request, adaptive)
 
     override fun resize(name: String, capacity: UInt, permits: UInt) = native.resize(name, capacity, permits)
 }
@@ -124,13 +128,9 @@ public class Lock internal constructor(
         return request(tryOnly = false)
     }
 
-    /** This, if its ttl and its wait can be chosen for it. */
-    internal fun adaptable(): Lock =
-        if (source is OfClient) this else throw invalid("lock ${shown(name)} is a manager's: one of a client is needed")
-
     /** Starts a try with the ttl and the wait that [adaptive] chooses now. */
     internal fun beginWith(adaptive: AdaptiveTtl): Attempt =
-        (source as OfClient).native.attemptAdaptive(request(tryOnly = false), adaptive)
+        source.attemptAdaptive(request(tryOnly = false), adaptive)
 
     private fun request(tryOnly: Boolean) = asked.request(name, tryOnly)
 }

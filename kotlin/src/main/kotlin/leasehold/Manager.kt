@@ -5,6 +5,7 @@ import java.nio.file.Path
 import java.time.Instant
 import kotlin.time.Duration
 import kotlin.time.Duration.Companion.seconds
+import leasehold.internal.AdaptiveTtl as NativeAdaptiveTtl
 import leasehold.internal.Managed
 import leasehold.internal.Manager as NativeManager
 import leasehold.internal.Request
@@ -240,6 +241,8 @@ public class Manager private constructor(private val native: NativeManager) {
 /** Where a manager's configuration says. */
 internal class OfManager(val managed: Managed) : Source {
     override fun attempt(request: Request) = managed.attempt(request)
+
+    override fun attemptAdaptive(request: Request, adaptive: NativeAdaptiveTtl) = managed.attemptAdaptive(request, adaptive)
 
     override fun resize(name: String, capacity: UInt, permits: UInt) = managed.resize(permits)
 }

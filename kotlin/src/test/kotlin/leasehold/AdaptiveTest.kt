@@ -73,9 +73,15 @@ internal class AdaptiveTest {
         val reports = AdaptiveTtl()
         assertFailsWith<InvalidInputException> { reports.held((-1).seconds) }
         assertFailsWith<InvalidInputException> { reports.waited((-1).seconds) }
-        val manager = Manager.fromToml("[stores]\nmain = { url = \"memory://\" }\n[defaults]\nstore = \"main\"\n")
-        assertContains(assertFailsWith<InvalidInputException> { reports.adapt(manager.lock("a")) }.message.orEmpty(), "manager's")
-        manager.blocking().close()
         assertEquals(0, reports.choose().holds)
+    }
+
+    @Test
+    fun `a manager's lock has a history, too`() {
+        val reports = AdaptiveTtl()
+        val manager = Manager.fromToml("[stores]\nmain = { url = \"memory://\" }\n[defaults]\nstore = \"main\"\n")
+        reports.adapt(manager.lock("a")).blocking().acquire().close()
+        manager.blocking().close()
+        assertEquals(1, reports.choose().holds)
     }
 }
