@@ -1,7 +1,12 @@
 //! Requests that arrive when everything has moved on: a network may keep them for as long as it
 //! likes.
 
-use leasehold::{Release, block_on};
+use std::sync::Arc;
+use std::time::Duration;
+
+use leasehold::store::redis::{RedisStore, TcpDial};
+use leasehold::store::{Cancel, Hold, Kind, Store};
+use leasehold::{Name, Release, StoreUrl, block_on};
 use leasehold_testkit::Stepper;
 use leasehold_testkit::proxy::{Action, Direction, Which};
 
@@ -9,6 +14,7 @@ use super::scene::{LONG, SHORT, Scene, Test, eventually, test};
 
 pub(super) const TESTS: &[Test] = &[
     test("an_acquire_after_its_cancellation", acquire),
+    test("a_tombstone_that_is_over_is_cleared_away", tombstone),
     test("an_acquire_after_its_copy_found_the_lock_taken", taken),
     test("a_heartbeat_after_the_release", heartbeat),
     test("a_release_after_a_stranger_took_the_lock", release_of_a_strangers),
@@ -45,6 +51,38 @@ fn acquire(scene: &Scene<'_>) {
     assert!(answers[0].starts_with("*1\r\n*1\r\n:5\r\n"), "{answers:?}");
     assert_eq!(scene.token("cancelled"), "", "held, for nobody");
     scene.assert_free("cancelled");
+}
+
+/// A lock's queue is looked at by every step while it is there: one cancelled attempt must not cost those
+/// that come after it.
+fn tombstone(scene: &Scene<'_>) {
+    let url = match StoreUrl::parse(&scene.server.url()) {
+        Ok(StoreUrl::Redis(url)) => url,
+        other => panic!("{other:?}"),
+    };
+    let sys = leasehold::runtime::native_sys().expect("threads");
+    let settings = url.settings();
+    let store = RedisStore::new(Arc::new(TcpDial::new(url)), &sys, settings);
+    let name = Name::new("short").expect("a name");
+    let (kind, token, ttl, grace) = (Kind::Exclusive, sys.token(), LONG, Duration::ZERO);
+    let cancelled = Hold { name, kind, token, ttl, grace };
+    let ends = |span| block_on(store.release(&[cancelled.clone()], Cancel::Tombstone(span)));
+    let pair = || {
+        let lease = scene.other.lock("short").acquire_blocking().expect("free");
+        assert_eq!(block_on(lease.release()), Release::Released);
+    };
+
+    ends(LONG).expect("a server");
+    pair();
+    assert!(scene.has_queue("short"), "it stands for as long as it was to");
+    assert_eq!(scene.server.admin(&["FLUSHALL"]).text(), "OK");
+
+    ends(Duration::from_millis(1)).expect("a server");
+    assert!(scene.has_queue("short"));
+    eventually("there is no queue any more", || {
+        pair();
+        !scene.has_queue("short")
+    });
 }
 
 /// The ask was repeated, and its copy overtook it.

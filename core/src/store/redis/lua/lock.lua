@@ -147,11 +147,15 @@ local function strike(s, entry)
   s.changed = true
 end
 
--- The first entry of the queue; H goes with the last one, unless several hold the lock.
+-- The first entry of the queue. With the last one go H, unless several hold the lock, and the tombstones
+-- that are over: they alone would keep Q, and the lock from the short way.
 local function first(s)
   local entry = s.q and call('ZRANGE', s.Q, 0, 0)[1]
   if entry and string.byte(entry) ~= 120 then return entry end
   if s.q and s.t ~= MARK then call('DEL', s.H) end
+  if entry and call('ZREMRANGEBYSCORE', s.Q, 1, now * 4 + 3) > 0 then
+    s.q, s.changed = call('EXISTS', s.Q) == 1, true
+  end
 end
 
 local function leave(s, token)
