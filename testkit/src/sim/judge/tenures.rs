@@ -73,6 +73,25 @@ impl LockLog {
         self.owners.contains_key(token).then_some(tenure.began)
     }
 
+    /// Which tenure's fence, if any, `fence` is out of order with as that of tenure `index`, and what it is.
+    fn disorder(&self, index: usize, fence: u64) -> Option<(usize, u64)> {
+        let Tenure { how, epoch, forgiven, .. } = self.tenures[index];
+        self.tenures.iter().enumerate().find_map(|(other, tenure)| {
+            let its = tenure.fence.filter(|_| tenure.epoch == epoch && other != index)?;
+            let after = other > index;
+            let right = match (how, tenure.how) {
+                (How::Reads, How::Reads) => true,
+                // What the server forgot it can't count from.
+                (How::Reads, _) | (_, How::Reads) if forgiven || tenure.forgiven => true,
+                (How::Reads, _) => (its > fence) == after,
+                (_, How::Reads) => (its >= fence) == after,
+                (How::Permits(_), _) => its != fence,
+                _ => its != fence && after == (its > fence),
+            };
+            (!right).then_some((other, its))
+        })
+    }
+
     /// Whether more hold it than may.
     fn overfull(&self, family: Family) -> Option<String> {
         let count = |how| self.owners.values().filter(|owned| owned.how == how).count();
@@ -455,10 +474,18 @@ impl State {
         };
         let of = |tenure: &Tenure| tenure.token == token && tenure.how == how;
         // A lease of a tenure that the server forgot is let in to that one, whatever its token was granted
-        // since.
+        // since. So is one that is told only now: of several, where another was waited for meanwhile.
         let told = |tenure: &Tenure| of(tenure) && tenure.forgiven && tenure.fence == Some(fence);
+        let untold = |index: &usize| {
+            let tenure = &log.tenures[*index];
+            let forgot = of(tenure) && tenure.forgiven && tenure.fence.is_none();
+            forgot && log.disorder(*index, fence).is_none()
+        };
+        let last = log.tenures.iter().rposition(of);
         let known = log.tenures.iter().rposition(told);
-        let Some(index) = known.or_else(|| log.tenures.iter().rposition(of)) else {
+        let known = known.or_else(|| last.filter(|last| log.disorder(*last, fence).is_none()));
+        let known = known.or_else(|| (0..log.tenures.len()).rev().find(untold));
+        let Some(index) = known.or(last) else {
             return (!excused)
                 .then(|| format!("O1: op{op} was given a lease that the server never granted"));
         };
@@ -470,26 +497,10 @@ impl State {
             return Some(format!("O2: op{op} is told fence {fence}, the server has {told}"));
         }
         log.tenures[index].fence = Some(fence);
-        let Tenure { epoch, forgiven, .. } = log.tenures[index];
-        for (other, tenure) in log.tenures.iter().enumerate() {
-            let Some(its) = tenure.fence.filter(|_| tenure.epoch == epoch && other != index) else {
-                continue;
-            };
-            let after = other > index;
-            let right = match (how, tenure.how) {
-                (How::Reads, How::Reads) => true,
-                // What the server forgot it can't count from.
-                (How::Reads, _) | (_, How::Reads) if forgiven || tenure.forgiven => true,
-                (How::Reads, _) => (its > fence) == after,
-                (_, How::Reads) => (its >= fence) == after,
-                (How::Permits(_), _) => its != fence,
-                _ => its != fence && after == (its > fence),
-            };
-            if !right {
-                return Some(format!(
-                    "O2: the fence {fence} of op{op} (tenure {index}) is out of order with {its} (tenure {other})"
-                ));
-            }
+        if let Some((other, its)) = log.disorder(index, fence) {
+            return Some(format!(
+                "O2: the fence {fence} of op{op} (tenure {index}) is out of order with {its} (tenure {other})"
+            ));
         }
         (fence > 9_007_199_254_740_991 || fence == 0).then(|| format!("O2: the fence is {fence}"))
     }

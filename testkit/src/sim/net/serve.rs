@@ -230,7 +230,8 @@ impl Net {
         let (net, meant) = (Arc::clone(self), meant.clone());
         self.kernel.at(until, move || {
             let mut state = net.state();
-            if !state.server_up || !state.wires.contains_key(&id) {
+            // Nothing follows a reset: a reply would be taken for that of a request whose own was lost.
+            if !state.server_up || state.wires.get(&id).is_none_or(|wire| wire.server_gone) {
                 return;
             }
             net.judge.note(|| format!("c{id} again: the duplicate"));

@@ -78,6 +78,8 @@ impl Net {
                 self.judge.disturbed(Some(machine), now + span);
                 self.judge.paused(machine, now + span);
                 self.kernel.pause(machine, now + span);
+                // What came meanwhile is read only now, and may prolong a lease that is soon lost.
+                self.look_at(machine, now + span);
             }
             Fault::ClientCrash | Fault::HostCrash => {
                 drop(state);
@@ -196,6 +198,7 @@ impl Net {
         for machine in 0..machines {
             self.kernel.resume(machine);
             self.judge.paused(machine, now);
+            self.look_at(machine, now);
         }
         self.judge.calm(now);
         for id in ids {

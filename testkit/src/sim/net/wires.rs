@@ -281,13 +281,13 @@ impl Net {
             self.arrive_down_at(id, at);
         }
         // After the machine's tasks have seen it.
-        self.look_soon(machine);
+        self.look_at(machine, self.kernel.now());
     }
 
-    /// Has the oracles look at a machine's leases, once its tasks can't go on any more.
-    pub(super) fn look_soon(self: &Arc<Self>, machine: usize) {
+    /// Has the oracles look at a machine's leases then, once its tasks can't go on any more.
+    pub(super) fn look_at(&self, machine: usize, at: u64) {
         let judge = Arc::clone(&self.judge);
-        self.kernel.at(self.kernel.now(), move || judge.look(machine));
+        self.kernel.at(at, move || judge.look(machine));
     }
 
     /// The server drops a connection: what is under way to the client is lost.
