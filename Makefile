@@ -35,7 +35,7 @@ RUST := --workspace --exclude leasehold-python
 SUITE := scripts/suite
 # Where the runners of the scenarios say what they have played.
 PLAYED := $(CARGO_TARGET_DIR)/scenarios
-SCRIPTS := scripts/mutants scripts/peers scripts/porcupine scripts/preflight scripts/servers scripts/suite scripts/wasm32 kotlin/scripts/bench kotlin/scripts/maven kotlin/scripts/place .ci/run $(wildcard examples/*.sh testkit/contenders/*.sh)
+SCRIPTS := scripts/mutants scripts/mutants-lock scripts/peers scripts/porcupine scripts/preflight scripts/servers scripts/suite scripts/wasm32 kotlin/scripts/bench kotlin/scripts/maven kotlin/scripts/place .ci/run $(wildcard examples/*.sh testkit/contenders/*.sh)
 
 ##@ To begin with
 
@@ -252,6 +252,10 @@ test-demo: test-build
 .PHONY: mutants
 mutants: servers ## Plant known bugs of other locks in ours, one by one; a test must find each
 	@$(SUITE) run mutants -- scripts/mutants $(ARGS)
+
+.PHONY: mutants-lock
+mutants-lock: preflight ## Change the rules of a lock, one place at a time; a test must notice (ARGS="--re 'in admits'")
+	@$(SUITE) run mutants-lock --absent 2 -- scripts/mutants-lock $(ARGS)
 
 .PHONY: check-format
 check-format: preflight-check

@@ -71,6 +71,7 @@ mod tests {
 
     #[test]
     fn a_fence_past_the_largest_is_refused() {
+        assert_eq!(MAX_FENCE, 9_007_199_254_740_991, "JavaScript's Number.MAX_SAFE_INTEGER");
         for (previous, wall) in [(MAX_FENCE, 0), (0, MAX_FENCE + 1), (u64::MAX, u64::MAX)] {
             assert_eq!(next_fence(previous, wall).unwrap_err().kind(), ErrorKind::StoreFailed);
         }

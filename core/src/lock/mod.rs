@@ -7,6 +7,8 @@ mod capacity;
 mod fence;
 mod rows;
 mod steps;
+#[cfg(test)]
+mod tests;
 mod turn;
 
 pub(crate) use batch::all_or_nothing_waits;

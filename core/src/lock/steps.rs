@@ -92,8 +92,8 @@ pub fn change<R: Rows>(
     let own = own_tenure(rows, holder.as_ref(), &ask.token)?;
     pass_on(rows, holder, ended, None, at, told)?;
     match own {
-        Some(own) if rows.tomb(&ask.token, at.now)?.is_none() => again(rows, own, &ask, at, told),
-        _ => Ok(Answer::Cancelled),
+        Some(own) => again(rows, own, &ask, at, told),
+        None => Ok(Answer::Cancelled),
     }
 }
 

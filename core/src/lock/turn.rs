@@ -68,13 +68,14 @@ pub(super) fn pass_on<R: Rows>(
         if phase {
             let (granted, waits) = grant_readers(rows, holder.as_ref(), caller, at, told)?;
             // Those that were in the queue may all have been dead.
-            if granted.is_some() || waits || head.kind == Kind::Shared {
+            if granted.is_some() || waits {
                 return Ok(Turn { holder: granted.or(holder), head: Some(head), phase: waits });
             }
         }
         let free = match (&holder, head.kind) {
             (None, _) => true,
-            (Some(tenure), Kind::Permits { count, capacity }) if tenure.kind.fits(head.kind) => {
+            // Who waits fits those who hold: it would not have been let into the queue.
+            (Some(_), Kind::Permits { count, capacity }) => {
                 rows.sum()?.permits + u64::from(count) <= u64::from(capacity)
             }
             _ => false,
@@ -87,15 +88,15 @@ pub(super) fn pass_on<R: Rows>(
     }
 }
 
-/// Whether `ask`, which holds nothing, may be granted at this turn.
+/// Whether `ask`, which holds nothing, waits for nothing else and fits the holder's kind, may be granted
+/// at this turn.
 pub(super) fn admits<R: Rows>(rows: &mut R, turn: &Turn, ask: &Ask) -> Result<bool, R::Error> {
     let first = turn.head.as_ref().is_none_or(|head| head.token == ask.token);
     Ok(match (&turn.holder, ask.kind) {
         (Some(tenure), Kind::Shared) if tenure.kind == Kind::Shared => {
-            let writer = turn.head.as_ref().is_some_and(|head| head.kind != Kind::Shared);
-            first || turn.phase || !writer
+            turn.phase || turn.head.as_ref().is_none_or(|head| head.kind == Kind::Shared)
         }
-        (Some(tenure), Kind::Permits { count, capacity }) if tenure.kind.fits(ask.kind) => {
+        (Some(_), Kind::Permits { count, capacity }) => {
             first && rows.sum()?.permits + u64::from(count) <= u64::from(capacity)
         }
         (Some(_), _) => false,
