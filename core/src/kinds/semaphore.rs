@@ -50,7 +50,7 @@ impl Semaphore {
     /// at once; who waits for more than there are any more is refused.
     ///
     /// Programs that still say the former number mean the new one from here on, so that a change needs
-    /// no restart of all at once. That is remembered until none of them has said it for a day; until
+    /// no restart of all at once. That is remembered until none of them has said it for half a day to a day; until
     /// then a request with any other number is refused and names the right one, also while nobody holds
     /// permits. After that, programs that were not brought to the new number say what they say.
     ///

@@ -7,7 +7,8 @@
 //!
 //! Programs that are running say the old number on, with each heartbeat of a waiter and each new ask.
 //! The change says what they mean by it: whoever says a former number is taken to say the present one.
-//! It is remembered until nobody has said a former number for a day; until then any other number is
+//! It is remembered until nobody has said a former number for half a day at least (it is noted anew once half of the
+//! day is over, or each heartbeat would be a write) and a day at most; until then any other number is
 //! refused, also while nobody holds permits.
 
 use std::borrow::Cow;

@@ -74,8 +74,7 @@ pub(super) fn pass_on<R: Rows>(
         }
         let free = match (&holder, head.kind) {
             (None, _) => true,
-            // Who waits fits those who hold: it would not have been let into the queue.
-            (Some(_), Kind::Permits { count, capacity }) => {
+            (Some(tenure), Kind::Permits { count, capacity }) if tenure.kind.fits(head.kind) => {
                 rows.sum()?.permits + u64::from(count) <= u64::from(capacity)
             }
             _ => false,
@@ -88,15 +87,14 @@ pub(super) fn pass_on<R: Rows>(
     }
 }
 
-/// Whether `ask`, which holds nothing, waits for nothing else and fits the holder's kind, may be granted
-/// at this turn.
+/// Whether `ask`, which holds nothing and waits for nothing else, may be granted at this turn.
 pub(super) fn admits<R: Rows>(rows: &mut R, turn: &Turn, ask: &Ask) -> Result<bool, R::Error> {
     let first = turn.head.as_ref().is_none_or(|head| head.token == ask.token);
     Ok(match (&turn.holder, ask.kind) {
         (Some(tenure), Kind::Shared) if tenure.kind == Kind::Shared => {
             turn.phase || turn.head.as_ref().is_none_or(|head| head.kind == Kind::Shared)
         }
-        (Some(_), Kind::Permits { count, capacity }) => {
+        (Some(tenure), Kind::Permits { count, capacity }) if tenure.kind.fits(ask.kind) => {
             first && rows.sum()?.permits + u64::from(count) <= u64::from(capacity)
         }
         (Some(_), _) => false,
