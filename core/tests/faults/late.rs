@@ -66,7 +66,8 @@ fn tombstone(scene: &Scene<'_>) {
     let name = Name::new("short").expect("a name");
     let (kind, token, ttl, grace) = (Kind::Exclusive, sys.token(), LONG, Duration::ZERO);
     let cancelled = Hold { name, kind, token, ttl, grace };
-    let ends = |span| block_on(store.release(&[cancelled.clone()], Cancel::Tombstone(span)));
+    let ends =
+        |span| block_on(store.release(std::slice::from_ref(&cancelled), Cancel::Tombstone(span)));
     let pair = || {
         let lease = scene.other.lock("short").acquire_blocking().expect("free");
         assert_eq!(block_on(lease.release()), Release::Released);
