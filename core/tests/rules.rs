@@ -119,6 +119,29 @@ fn what_nobody_gives_back_is_gone_in_time() {
     }
 }
 
+/// What a dead waiter is refused may be another's number of permits, the same as its own: it has its place
+/// still, and goes before who came after it.
+#[test]
+fn a_dead_waiter_that_a_holder_does_not_fit_keeps_its_place() {
+    let millis = Duration::from_millis;
+    let ask = |attempt, count, capacity, alive_for, priority| {
+        let (ttl, grace, kind) = (millis(900), millis(100), Kind::Permits { count, capacity });
+        let (claim, heartbeat, max_queue) = (millis(150), millis(100), 10_000);
+        let wait = Some(Wait { alive_for, claim, heartbeat, max_queue, priority, fences: 1 });
+        Op::Ask(vec![Try { name: 1, attempt, kind, ttl, grace, wait }], How::EachAlone)
+    };
+    let history = [
+        ask(5, 1, 4, millis(250), 1),
+        ask(4, 4, 4, millis(60_000), 1),
+        ask(0, 1, 4, millis(250), 0),
+        ask(2, 2, 4, millis(1000), 0),
+        Op::Advance(millis(300)),
+        ask(0, 1, 5, millis(1000), 0),
+        ask(0, 1, 4, millis(1000), 0),
+    ];
+    play(&mut Rules::default(), &history).expect("kept its promises");
+}
+
 fn leaves_nothing(history: &[Op]) {
     let rig = SimRedisRig::new(1);
     play(&mut Through::new(&rig, Rules::default().moment()), history).expect("kept its promises");

@@ -156,10 +156,15 @@ impl Promises {
         if let Answer::Misfit { used } = answer {
             let silent = lock.silent.iter().any(|it| it.attempt == attempt && it.kind == *used);
             let held = lock.holders.iter().any(|held| held.kind.fits(*used));
+            let held = held && !used.fits(one.kind);
             let changed = refused && is_of(*used, lock.changed.as_ref().map(|it| it.permits));
-            demand!(silent || changed || (held && !used.fits(one.kind)), "nothing is {used:?}");
+            demand!(silent || changed || held, "nothing is {used:?}");
             if silent {
-                lock.forget(attempt);
+                // It loses the place that it has for something else, if that is what it was told of, and
+                // not a holder.
+                if !held {
+                    lock.forget(attempt);
+                }
                 lock.settle(None, seen, &at)?;
             }
             return Ok(());
