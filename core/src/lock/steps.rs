@@ -157,9 +157,7 @@ pub fn renew<R: Rows>(rows: &mut R, hold: &Hold, at: Event) -> Result<Renewal, R
     }
     Ok(Renewal::Gone(match rows.tomb(&hold.token, at.now)? {
         Some(Tomb::Revoked) => LostReason::Revoked,
-        _ if rows.holder()?.is_some_and(|tenure| supersedes(&tenure, hold)) => {
-            LostReason::Superseded
-        }
+        _ if superseded(rows, hold, at.now)? => LostReason::Superseded,
         _ => LostReason::Expired,
     }))
 }
@@ -382,9 +380,14 @@ fn own_tenure<R: Rows>(
     }
 }
 
-/// Whether `tenure` took the place of `hold`: one that may be held beside it did not.
-fn supersedes(tenure: &Tenure, hold: &Hold) -> bool {
-    tenure.token != hold.token && (tenure.kind == Kind::Exclusive || hold.kind == Kind::Exclusive)
+/// Whether another took the place of `hold`, whose own tenure is over: one that may be held beside it did not.
+fn superseded<R: Rows>(rows: &mut R, hold: &Hold, now: BootTime) -> Result<bool, R::Error> {
+    Ok(match rows.holder()? {
+        Some(tenure) if tenure.kind == Kind::Exclusive => tenure.token != hold.token,
+        // Of several the first may be its own.
+        Some(_) => hold.kind == Kind::Exclusive && rows.sum()?.last_end > now,
+        None => false,
+    })
 }
 
 fn granted(tenure: &Tenure, ask: &Ask) -> Answer {

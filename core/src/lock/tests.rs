@@ -3,11 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Book, Event, Rows, acquire, available, resize};
+use super::{Book, Event, Rows, acquire, available, renew, resize};
 use crate::store::memory::Locks;
-use crate::store::{Answer, Ask, Kind, Resize, Wait};
+use crate::store::{Answer, Ask, Hold, Kind, Renewal, Resize, Wait};
 use crate::sys::{BootTime, Token};
-use crate::{Name, Profile};
+use crate::{LostReason, Name, Profile};
 
 const TTL: Duration = Duration::from_secs(30);
 const GRACE: Duration = Duration::from_secs(3);
@@ -137,6 +137,22 @@ fn a_reader_that_dies_as_its_phase_begins_is_passed_over() {
     acquire(&mut locks.rows(&other.name), &other, 1, at(END), &mut told).expect("rows in memory");
     let told: Vec<Token> = told.iter().map(|hand_off| hand_off.token).collect();
     assert_eq!(told, [writer.token]);
+}
+
+/// A downgrade whose answer was lost: its holder still renews as a writer.
+#[test]
+fn a_renewal_is_told_who_took_its_place_by_those_that_live() {
+    for (other_ends, expected) in [(END + 9, LostReason::Superseded), (END, LostReason::Expired)] {
+        let mut locks = Locks::default();
+        let own = ask(1, Kind::Shared);
+        acquired(&mut locks, &own, at(1));
+        let other =
+            Ask { ttl: Duration::from_secs(other_ends - 1) - GRACE, ..ask(2, Kind::Shared) };
+        acquired(&mut locks, &other, at(1));
+        let hold = Hold { kind: Kind::Exclusive, ..Hold::of(&own) };
+        let renewal = renew(&mut locks.rows(&own.name), &hold, at(END)).expect("rows in memory");
+        assert_eq!(renewal, Renewal::Gone(expected), "the other's ends at {other_ends} s");
+    }
 }
 
 /// Readers are told apart from the writers before and after them, not from each other.
