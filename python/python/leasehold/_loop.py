@@ -36,13 +36,14 @@ class Courier(Postbox):
         loop.add_reader(self.mailbox.fileno(), self._arrived)
 
     def until(self, work: _Work, loop: asyncio.AbstractEventLoop) -> asyncio.Future[None] | None:
-        """A future of ``loop`` that is finished when ``work`` is; ``None`` where it is done already, or
-        in a moment. Not a coroutine: a task goes through each of those whenever it goes on."""
+        """A future of ``loop`` that is finished when ``work`` is; ``None`` where it is done
+        already, or in a moment. Not a coroutine: a task goes through each of those whenever it
+        goes on."""
         key = next(self._keys)
         if not work.settle(self.mailbox, key):
             return None
-        # The number comes in a turn of this loop. The future is taken out when the work is done, also if
-        # nobody waits any more.
+        # The number comes in a turn of this loop. The future is taken out when the work is done,
+        # also if nobody waits any more.
         future = self._futures[key] = loop.create_future()
         return future
 
