@@ -5,11 +5,10 @@ use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
-use std::task::Poll;
 use std::time::Duration;
 
 use crate::options::check_ttl;
-use crate::runtime::{Burial, Runtime, UnderWay, all, within};
+use crate::runtime::{Burial, Runtime, UnderWay, all, unless, within};
 use crate::store::{Cancel, Hold, Kind, Store};
 use crate::sys::fork::Inherited;
 use crate::sys::{BootTime, MaybeSend};
@@ -416,28 +415,12 @@ impl Lease {
 
     /// Runs `body`; answers its result, or the reason when the lease is lost first, in which case
     /// `body` is dropped.
-    pub(crate) async fn while_held<T>(
+    pub(crate) fn while_held<T>(
         &self,
         body: impl Future<Output = T>,
-    ) -> std::result::Result<T, LostReason> {
-        unless_lost(self.lost(), body).await
+    ) -> impl Future<Output = std::result::Result<T, LostReason>> {
+        unless(self.lost(), body)
     }
-}
-
-/// The result of `body`, which is dropped when `lost` comes first.
-pub(crate) async fn unless_lost<T, L>(
-    lost: impl Future<Output = L>,
-    body: impl Future<Output = T>,
-) -> std::result::Result<T, L> {
-    let (mut body, mut lost) = (pin!(body), pin!(lost));
-    poll_fn(|context| {
-        // The loss first: a body that is done too late was not done under the lock.
-        if let Poll::Ready(reason) = lost.as_mut().poll(context) {
-            return Poll::Ready(Err(reason));
-        }
-        body.as_mut().poll(context).map(Ok)
-    })
-    .await
 }
 
 /// A tenure whose release is not answered yet: if nobody waits for that any more, the reaper does.

@@ -1,12 +1,15 @@
 //! One try to take a lock, as an object that the caller owns from the start.
 
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use leasehold::sys::fork::Inherited;
 use leasehold::{Barrier, Campaign, Error, ErrorKind, Lock, LockAll, Result};
+use pin_project_lite::pin_project;
 
-use crate::stop::Stop;
+use crate::stop::{Before, Stop};
 use crate::{AdaptiveTtl, ErrorInfo, Held, Mailbox, Pending};
 
 /// What an attempt came to, as plain data. The lease itself is [`Attempt::held`].
@@ -71,6 +74,28 @@ struct State {
     cancelled: bool,
     held: Option<Held>,
     each: Vec<Outcome>,
+}
+
+pin_project! {
+    /// The work of an attempt, until what it found is in the slot.
+    struct Landing<W> {
+        #[pin]
+        work: Before<W>,
+        slot: Arc<Slot>,
+    }
+}
+
+impl<W: Future<Output = Result<Found>>> Future for Landing<W> {
+    type Output = Result<Outcome, ErrorInfo>;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        Poll::Ready(Ok(match ready!(this.work.poll(context)) {
+            None => Outcome::Cancelled,
+            Some(Ok(found)) => this.slot.land(found),
+            Some(Err(error)) => Outcome::failed(&error),
+        }))
+    }
 }
 
 /// What the work of an attempt came to.
@@ -151,14 +176,8 @@ impl Attempt {
 
     fn of(work: impl Future<Output = Result<Found>> + Send + 'static) -> Self {
         let slot = Arc::new(Slot::default());
-        let landing = Arc::clone(&slot);
-        let done = Pending::start(async move {
-            Ok(match landing.stop.clone().before(work).await {
-                None => Outcome::Cancelled,
-                Some(Ok(found)) => landing.land(found),
-                Some(Err(error)) => Outcome::failed(&error),
-            })
-        });
+        let work = slot.stop.clone().before(work);
+        let done = Pending::start(Landing { work, slot: Arc::clone(&slot) });
         Self { done, slot: Inherited::new(slot) }
     }
 

@@ -18,9 +18,10 @@ use serde::{Deserialize, Serialize};
 use sha1::{Digest, Sha1};
 
 use super::record;
-use crate::lease::{Ear, unless_lost};
+use crate::lease::Ear;
 use crate::observe::{AuditAction, AuditOutcome, Matter};
 use crate::options::{HEARTBEAT, MAX_WAIT, MIN_TTL};
+use crate::runtime::unless;
 use crate::store::{Cell, LockView};
 use crate::sys::{BootTime, MaybeSend};
 use crate::wait::{Next, Shelf};
@@ -197,7 +198,7 @@ impl Lease {
 impl Ear {
     async fn next(&self) -> Result<Option<AskedBack>> {
         let over = self.held.over(&self.released);
-        match unless_lost(over, self.request()).await {
+        match unless(over, self.request()).await {
             Ok(Ok(request)) => Ok(Some(request)),
             // The end of the client is the lease's, which is told of it a moment later.
             Ok(Err(error)) if error.kind() != ErrorKind::ShutDown => Err(error),

@@ -5,8 +5,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::Poll;
 use std::time::Duration;
 
-use crate::lease::{release_together, unless_lost};
+use crate::lease::release_together;
 use crate::options::Patience;
+use crate::runtime::unless;
 use crate::sys::MaybeSend;
 use crate::{Client, Error, ErrorKind, Lease, Lock, LostReason, Name, Release, Result};
 
@@ -89,7 +90,7 @@ impl LockAll {
     /// As [`acquire`](Self::acquire); [`Lost`](ErrorKind::Lost) where a lease was lost.
     pub async fn run<T>(self, body: impl AsyncFnOnce(&Leases) -> T) -> Result<T> {
         let leases = self.acquire().await?;
-        let done = unless_lost(leases.lost(), body(&leases)).await;
+        let done = unless(leases.lost(), body(&leases)).await;
         match done {
             Ok(value) => {
                 leases.release().await;

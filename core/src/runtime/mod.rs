@@ -16,6 +16,7 @@ mod state;
 mod threads;
 #[cfg(feature = "native")]
 mod timers;
+mod unless;
 mod within;
 
 pub(crate) use all::all;
@@ -38,4 +39,5 @@ pub use shared::{release_all, shared, spawn};
 pub use state::Runtime;
 #[cfg(feature = "native")]
 pub use threads::native_sys;
+pub(crate) use unless::unless;
 pub(crate) use within::within;

@@ -10,9 +10,8 @@
 use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::io;
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::Poll;
 use std::time::Duration;
 
 use tokio::sync::{Notify, oneshot};
@@ -22,6 +21,7 @@ use super::link::{Link, Purpose};
 use super::reader::{Near, Reading};
 use super::resp::{self, Value};
 use super::script::{Call, Script};
+use crate::runtime::unless;
 use crate::sys::{BootTime, MaybeSend, MaybeSync, Sys};
 use crate::{Error, ErrorKind, Result};
 
@@ -257,7 +257,7 @@ impl Conn {
                 continue;
             }
             let ready = self.link.ready();
-            let Some(ready) = unless(ready, nudged).await else { continue };
+            let Ok(ready) = unless(nudged, ready).await else { continue };
             let more = match ready {
                 Ok(()) => self.pump(),
                 Err(cause) => Err(End::of(&cause)),
@@ -380,18 +380,6 @@ impl Drop for Reply {
             self.conn.abandoned();
         }
     }
-}
-
-/// The result of `work`, or none where `stop` came first.
-async fn unless<T>(work: impl Future<Output = T>, stop: impl Future<Output = ()>) -> Option<T> {
-    let (mut work, mut stop) = (pin!(work), pin!(stop));
-    poll_fn(|context| {
-        if stop.as_mut().poll(context).is_ready() {
-            return Poll::Ready(None);
-        }
-        work.as_mut().poll(context).map(Some)
-    })
-    .await
 }
 
 impl End {
