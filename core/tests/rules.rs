@@ -8,7 +8,7 @@
 
 use std::cell::Cell;
 use std::collections::BTreeMap;
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 use std::time::Duration;
 
@@ -142,6 +142,29 @@ fn a_dead_waiter_that_a_holder_does_not_fit_keeps_its_place() {
     play(&mut Rules::default(), &history).expect("kept its promises");
 }
 
+/// A lock that is used less often than its lease lasts is free and waited for by nobody, alone and among
+/// others. A tombstone of its last tenure would keep it from the scripts' short way.
+#[test]
+fn a_lock_that_is_seldom_used_has_no_queue() {
+    let one = |name, attempt| {
+        let (ttl, grace) = (Duration::from_secs(30), Duration::from_millis(100));
+        Try { name, attempt, kind: Kind::Exclusive, ttl, grace, wait: None }
+    };
+    let used = |first, second, how| {
+        let free = |name, attempt| Op::Release { name, attempt, tomb: None };
+        let asks = Op::Ask(vec![one(0, first), one(1, second)], how);
+        [asks, free(0, first), free(1, second), Op::Advance(Duration::from_secs(91))]
+    };
+    for how in [How::AllOrNothing, How::EachAlone] {
+        let history = [used(0, 1, how), used(2, 3, how)].concat();
+        let rig = SimRedisRig::new(1);
+        play(&mut Through::new(&rig, Rules::default().moment()), &history)
+            .expect("kept its promises");
+        let keys = rig.keys();
+        assert!(!keys.iter().any(|key| key.contains(":q:")), "{how:?}: {keys:?}");
+    }
+}
+
 fn leaves_nothing(history: &[Op]) {
     let rig = SimRedisRig::new(1);
     play(&mut Through::new(&rig, Rules::default().moment()), history).expect("kept its promises");
@@ -153,8 +176,9 @@ fn leaves_nothing(history: &[Op]) {
 ///
 /// A release without a queue leaves the tenure's note behind. A token that asks again, as no client's
 /// does, would be refused after the tenure's time, as one that slept: it releases twice here, and does
-/// not ask again after a tenure that was renewed, which the note does not know. And who finds a queue full removes the dead from it, which then have lost their places. One ask that is all
-/// or nothing is an ask like any other there.
+/// not ask again after a tenure that was renewed, which the note does not know. Nor does it where such a
+/// tenure may have run out more than a minute ago by the note. And who finds a queue full removes the dead
+/// from it, which then have lost their places. One ask that is all or nothing is an ask like any other there.
 fn in_millis(history: &[Op]) -> Vec<Op> {
     let whole = |span: &Duration| Duration::from_millis(u64::try_from(span.as_millis()).unwrap());
     let asks_again = |rest: &[Op], lock: usize, who: usize| {
@@ -178,13 +202,21 @@ fn in_millis(history: &[Op]) -> Vec<Op> {
         history[..until].iter().any(of)
     };
     let (mut steps, mut over) = (Vec::new(), HashSet::new());
+    let (mut now, mut renewed_at) = (Duration::ZERO, HashMap::new());
     for (index, op) in history.iter().enumerate() {
         match op {
-            Op::Advance(span) => steps.push(Op::Advance(whole(span))),
+            Op::Advance(span) => {
+                now += whole(span);
+                steps.push(Op::Advance(whole(span)));
+            }
             Op::StepWall(_) => {}
             Op::Ask(tries, how) => {
                 let how = if tries.len() == 1 { How::EachAlone } else { *how };
-                let new = |one: &&Try| !over.contains(&(one.name, one.attempt));
+                let new = |one: &&Try| {
+                    let who = (one.name, one.attempt);
+                    let known = |at: &Duration| now < *at + Duration::from_secs(60);
+                    !over.contains(&who) && renewed_at.get(&who).is_none_or(known)
+                };
                 let tries: Vec<Try> = tries.iter().filter(new).map(waits).collect();
                 if !tries.is_empty() {
                     steps.push(Op::Ask(tries, how));
@@ -199,7 +231,12 @@ fn in_millis(history: &[Op]) -> Vec<Op> {
             {
                 steps.extend([op.clone(), op.clone()]);
             }
-            other => steps.push(other.clone()),
+            other => {
+                if let Op::Renew { name, attempt, .. } = other {
+                    renewed_at.entry((*name, *attempt)).or_insert(now);
+                }
+                steps.push(other.clone());
+            }
         }
     }
     steps

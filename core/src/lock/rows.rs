@@ -126,8 +126,8 @@ pub trait Rows {
     fn set_tenure(&mut self, tenure: &Tenure) -> Result<(), Self::Error>;
     /// Removes this token's tenure.
     fn remove_tenure(&mut self, token: &Token) -> Result<(), Self::Error>;
-    /// Removes the tenures that ended by `now`, and answers whose they were.
-    fn take_expired(&mut self, now: BootTime) -> Result<Vec<Token>, Self::Error>;
+    /// Removes the tenures that ended by `now`, and answers whose they were, and when each ended.
+    fn take_expired(&mut self, now: BootTime) -> Result<Vec<(Token, BootTime)>, Self::Error>;
     /// Confirms and prolongs the tenure of `token` if it is live at `now`, and says whether it is;
     /// never shortens. Apart from the above because it is what a store does most.
     fn prolong(

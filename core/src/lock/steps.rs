@@ -354,17 +354,29 @@ pub(super) fn live_holder<R: Rows>(
             return Ok((Some(tenure), None));
         }
         rows.remove_tenure(&tenure.token)?;
-        rows.bury(&tenure.token, Tomb::Expired, now, now + ENDED_FOR)?;
+        bury_expired(rows, &tenure.token, tenure.until, now)?;
         return Ok((None, Some(tenure.kind)));
     }
     let expired = rows.take_expired(now)?;
     if expired.is_empty() {
         return Ok((Some(tenure), None));
     }
-    for token in &expired {
-        rows.bury(token, Tomb::Expired, now, now + ENDED_FOR)?;
+    for (token, until) in &expired {
+        bury_expired(rows, token, *until, now)?;
     }
     Ok((rows.holder()?, Some(tenure.kind)))
+}
+
+/// Buries the token of a tenure that ran out at `until`; not where that was found out too late to
+/// matter.
+fn bury_expired<R: Rows>(
+    rows: &mut R,
+    token: &Token,
+    until: BootTime,
+    now: BootTime,
+) -> Result<(), R::Error> {
+    let buried = until + ENDED_FOR;
+    if buried > now { rows.bury(token, Tomb::Expired, now, buried) } else { Ok(()) }
 }
 
 /// The tenure of `token`, of the live ones.

@@ -194,11 +194,11 @@ impl Rows for LockRows<'_> {
         Ok(())
     }
 
-    fn take_expired(&mut self, now: BootTime) -> Result<Vec<Token>> {
+    fn take_expired(&mut self, now: BootTime) -> Result<Vec<(Token, BootTime)>> {
         let Some(lock) = self.locks.locks.get_mut(self.name) else { return Ok(Vec::new()) };
         let ended = |tenure: &Tenure| tenure.until <= now;
-        let expired: Vec<Token> =
-            lock.tenures().filter(|it| ended(it)).map(|tenure| tenure.token).collect();
+        let expired: Vec<_> = lock.tenures().filter(|it| ended(it)).collect();
+        let expired = expired.into_iter().map(|it| (it.token, it.until)).collect();
         lock.alone.take_if(|tenure| ended(tenure));
         lock.shared.retain(|_, tenure| !ended(tenure));
         self.sweep();

@@ -216,12 +216,13 @@ impl Rows for SqlRows<'_> {
         Ok(())
     }
 
-    fn take_expired(&mut self, now: BootTime) -> Result<Vec<Token>> {
-        let mut statement = self
-            .connection
-            .prepare_cached("DELETE FROM tenure WHERE name = ?1 AND until <= ?2 RETURNING token")?;
-        let found = statement
-            .query_map(params![self.key(), stamp(now)], |row| Ok(Token::from_bytes(row.get(0)?)))?;
+    fn take_expired(&mut self, now: BootTime) -> Result<Vec<(Token, BootTime)>> {
+        let mut statement = self.connection.prepare_cached(
+            "DELETE FROM tenure WHERE name = ?1 AND until <= ?2 RETURNING token, until",
+        )?;
+        let found = statement.query_map(params![self.key(), stamp(now)], |row| {
+            Ok((Token::from_bytes(row.get(0)?), time(row.get(1)?)))
+        })?;
         Ok(found.collect::<rusqlite::Result<Vec<_>>>()?)
     }
 

@@ -24,10 +24,10 @@ if #ARGV % 5 == 0 then
       and call('SET', L, token, 'NX', 'PX', ARGV[at - 3]) then
       local s = call('SET', S, '0' .. fence .. ARGV[at - 1], 'PX', ARGV[at - 2], 'GET')
       -- Nobody waits, the last fence is behind, by 512 at least where more than one is wanted, and its
-      -- tenure was given back, not run out.
+      -- tenure was given back, not run out, or ran out more than a minute ago.
       local above = string.find(wait, '/', 1, true) and string.format('%016.0f', fence - 511) or fence
-      if not s or (byte(s) == 48 and sub(s, 2, 17) < above
-        and sub(s, 2, 14) + sub(s, 18, 30) >= now) then
+      local past = s and now - sub(s, 2, 14) - sub(s, 18, 30)
+      if not s or (byte(s) == 48 and sub(s, 2, 17) < above and (past <= 0 or past > 60000)) then
         if locks == 1 then return fence end
         done[index], left = fence, left - 1
       else

@@ -2,27 +2,41 @@
 -- nobody else. KEYS, two for each lock: L and S, as lock.lua has them. ARGV: ms to keep less 1, ms for S,
 -- those ms in 13 digits, " grace claimed profile", and then a token for each lock.
 --
--- Answers the fence that all have; or nothing, where it is not as simple and nothing was done:
--- acquire.lua decides then. A thousand locks are nine thousand words there, and reading those costs the
--- server as much as the rest.
-local call, sub, byte = redis.call, string.sub, string.byte
-local count, locks, states = #KEYS / 2, {}, {}
--- What Lua has room for on its stack.
-if count > 4000 then return false end
-local time = redis.call('TIME')
-local fence, now = time[1] .. sub('00000' .. time[2], -6), time[1] * 1000 + time[2] / 1000
-for index = 1, count do locks[index], states[index] = KEYS[2 * index - 1], KEYS[2 * index] end
-if fence >= '9007199254740992' or call('EXISTS', unpack(locks)) > 0 then return false end
-for _, s in ipairs(call('MGET', unpack(states))) do
-  -- As in acquire.lua: nobody waits, the last fence is behind, and its tenure was given back.
-  if s and (byte(s) ~= 48 or sub(s, 2, 17) >= fence or sub(s, 2, 14) + sub(s, 18, 30) < now) then
+-- Answers the fence that all have; or nothing, where it is not as simple: then all is as it was, and
+-- acquire.lua decides. A thousand locks are nine thousand words there, and reading those costs the
+-- server as much as the rest. So does a look at all states beforehand: each comes with its change, and
+-- is put back where it was not as simple.
+local call, sub = redis.call, string.sub
+local time, states = redis.call('TIME'), {}
+local fence = time[1] .. sub('00000' .. time[2], -6)
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+if fence >= '9007199254740992' then return false end
+local span, keep, lasts, tail = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
+local behind = '0' .. fence
+local head, early = behind .. lasts, '0' .. string.format('%016.0f', (now - lasts) * 1000)
+local count = #KEYS / 2
+for index = 1, count do
+  local token, at = ARGV[4 + index], 2 * index
+  local free = call('SET', KEYS[at - 1], token, 'NX', 'PX', span)
+  local s = free and call('SET', KEYS[at], head .. token .. tail, 'GET', 'PX', keep)
+  states[index] = s
+  local last = s and sub(s, 1, 17)
+  -- As in acquire.lua: nobody waits and the last fence is behind, or it would not sort before; and its
+  -- tenure was given back, or ran out long ago: one that lasts as long as these began late enough, mostly.
+  local past = s and (last < early or sub(s, 18, 30) ~= lasts)
+    and now - sub(s, 2, 14) - sub(s, 18, 30) or 0
+  if not free or s and (last >= behind or past > 0 and past <= 60000) then
+    for before = 1, free and index or index - 1 do
+      call('DEL', KEYS[2 * before - 1])
+      -- For an hour more than any other: who waits is kept for an hour after a minute at most, and S
+      -- has to outlive that.
+      if states[before] then
+        call('SET', KEYS[2 * before], states[before], 'PX', keep + 3600000)
+      else
+        call('DEL', KEYS[2 * before])
+      end
+    end
     return false
   end
-end
-local span, keep, head, tail = ARGV[1], ARGV[2], '0' .. fence .. ARGV[3], ARGV[4]
-for index = 1, count do
-  local token = ARGV[4 + index]
-  call('SET', locks[index], token, 'PX', span)
-  call('SET', states[index], head .. token .. tail, 'PX', keep)
 end
 return fence

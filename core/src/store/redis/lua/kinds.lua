@@ -149,7 +149,7 @@ local function make()
       local known = call('HGET', s.H, 't' .. token) or ''
       s.ended = tag_of(string.match(known, '^%S+ %S+ %S+ (.*)$') or '')
       remove(s, token, s.ended)
-      if over[index + 1] - SEVERAL <= now then bury(s, token, EXPIRED, now + ENDED) end
+      bury_expired(s, token, over[index + 1] - SEVERAL)
     end
     return #over > 0
   end
@@ -168,7 +168,7 @@ local function make()
       s.t, s.m, s.changed = false, '0 0 ', true
     elseif s.t then
       if s.v == s.t then return 'x' end
-      if s.till <= now then bury(s, s.t, EXPIRED, now + ENDED) end
+      bury_expired(s, s.t, s.till)
       s.t, s.m, s.changed, s.ended = false, '0 0 ', true, 'x'
     end
     if s.v or s.odd or (dual and dual.held(s)) then return 'f' end

@@ -90,13 +90,19 @@ local function bury(s, token, kind, till)
   keep(s, till - now, now + call('PTTL', s.Q))
 end
 
+-- Buries the token of a tenure that ran out at `till`; not where that is found out too late to matter:
+-- a lock that is seldom used is free and waited for by nobody, and stays so.
+local function bury_expired(s, token, till)
+  if till <= now and till + ENDED > now then bury(s, token, EXPIRED, till + ENDED) end
+end
+
 -- 1: held by a tenure of ours; 2: by another library. A tenure that ran out is cleared away and its
 -- token buried: a waiter that slept through its claim must not come back as a second tenure. One
 -- that is gone before its time was released.
 local function holder(s)
   if s.t then
     if s.v == s.t then return 1 end
-    if s.till <= now then bury(s, s.t, EXPIRED, now + ENDED) end
+    bury_expired(s, s.t, s.till)
     s.t, s.m, s.changed = false, '0 0 ', true
   end
   if s.v or s.odd or (dual and dual.held(s)) then return 2 end
