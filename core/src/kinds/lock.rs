@@ -208,12 +208,12 @@ impl Lock {
     }
 
     /// What is asked for, if it is in order and of `client`.
-    pub(crate) fn request_of(&self, client: &Client) -> Result<Request> {
+    pub(crate) fn request_of(self, client: &Client) -> Result<Request> {
         if !self.client.is(client) {
-            let name = self.name.clone().map_err(Error::invalid)?;
+            let name = self.name.map_err(Error::invalid)?;
             return Err(Error::invalid(format!("lock {name} is of another client")));
         }
-        self.clone().request()
+        self.request()
     }
 
     fn request(self) -> Result<Request> {

@@ -9,7 +9,7 @@ use crate::lease::release_together;
 use crate::options::Patience;
 use crate::runtime::unless;
 use crate::sys::MaybeSend;
-use crate::{Client, Error, ErrorKind, Lease, Lock, LostReason, Name, Release, Result};
+use crate::{Client, Error, ErrorKind, Lease, Lock, LostReason, Release, Result};
 
 /// Locks that are taken all or none, from [`Client::lock_all`].
 ///
@@ -79,8 +79,9 @@ impl LockAll {
     /// # Errors
     /// As [`acquire`](Self::acquire), where it concerns them all.
     pub async fn try_each(self) -> Result<Vec<Result<Option<Lease>>>> {
-        let requests = self.requests()?;
-        self.client.attempt()?.try_each(&requests).await
+        let client = self.client.clone();
+        let (requests, _) = self.requests()?;
+        client.attempt()?.try_each(&requests).await
     }
 
     /// Runs `body` under all of them and gives them back. When one is lost first, `body` is dropped where
@@ -110,24 +111,30 @@ impl LockAll {
     }
 
     async fn take(self) -> Result<Option<Leases>> {
-        let requests = self.requests()?;
-        let leases = self.client.attempt()?.acquire_all(requests, self.wait).await?;
+        let (client, wait) = (self.client.clone(), self.wait);
+        let (requests, order) = self.requests()?;
+        let leases = client.attempt()?.acquire_all(requests, &order, wait).await?;
         Ok(leases.map(Leases))
     }
 
-    fn requests(&self) -> Result<Vec<crate::wait::Request>> {
+    /// What is asked for, and the places of the list in the order of the locks' names.
+    fn requests(self) -> Result<(Vec<crate::wait::Request>, Vec<usize>)> {
         let most = Self::MOST;
         if self.locks.len() > most {
             let found = self.locks.len();
             return Err(Error::invalid(format!("{found} locks at once: at most {most} can be")));
         }
-        let locks = self.locks.iter().map(|lock| lock.request_of(&self.client));
+        let client = &self.client;
+        let locks = self.locks.into_iter().map(|lock| lock.request_of(client));
         let requests = locks.collect::<Result<Vec<_>>>()?;
-        let mut names: Vec<&Name> = requests.iter().map(|request| &request.name).collect();
-        names.sort_unstable();
-        match names.windows(2).find(|pair| pair[0] == pair[1]) {
-            Some(pair) => Err(Error::invalid(format!("lock {} is in the list twice", pair[0]))),
-            None => Ok(requests),
+        let name = |place: &usize| &requests[*place].name;
+        let mut order: Vec<usize> = (0..requests.len()).collect();
+        order.sort_unstable_by(|one, other| name(one).cmp(name(other)));
+        match order.windows(2).find(|pair| name(&pair[0]) == name(&pair[1])) {
+            Some(pair) => {
+                Err(Error::invalid(format!("lock {} is in the list twice", name(&pair[0]))))
+            }
+            None => Ok((requests, order)),
         }
     }
 }

@@ -86,7 +86,7 @@ impl Batcher {
     /// As [`Lock::try_acquire`], and [`InvalidInput`](ErrorKind::InvalidInput) for a lock of another
     /// client. What is wrong with one request of a batch concerns no other.
     pub async fn try_acquire(&self, lock: Lock) -> Result<Option<Lease>> {
-        let request = lock.request_of(&self.inner.client)?;
+        let request = lock.clone().request_of(&self.inner.client)?;
         // An owner's own lock is no obstacle, and a turn within this process none either: which only the
         // way of a single one knows.
         if request.options.owner.is_some() || request.options.order == Order::Throughput {
@@ -103,7 +103,8 @@ impl Batcher {
     /// client.
     pub async fn acquire(&self, lock: Lock) -> Result<Lease> {
         let sys = lock.sys()?;
-        let (began, patience) = (sys.now(), lock.request_of(&self.inner.client)?.options.wait);
+        let (began, patience) =
+            (sys.now(), lock.clone().request_of(&self.inner.client)?.options.wait);
         if let Some(lease) = self.try_acquire(lock.clone()).await? {
             return Ok(lease);
         }

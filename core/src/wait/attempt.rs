@@ -175,9 +175,10 @@ impl Attempt {
             strays,
         };
         let (store, hold) = (Arc::clone(self.desk.store()), Hold::of(&ask));
+        let now = sys.now();
         // A third of what is left: a push that came late has less than the claim.
-        let confirm_in = claimed.then(|| (deadline.since(sys.now()) / 3).min(CLAIM / 3));
-        let held = self.runtime.watchdog.watch(store, hold, terms, confirm_in);
+        let confirm_in = claimed.then(|| (deadline.since(now) / 3).min(CLAIM / 3));
+        let held = self.runtime.watchdog.watch(now, store, hold, terms, confirm_in);
         // Not before: the end of the client must find it in one of the two places.
         if !unsure.disarm() {
             self.runtime.watchdog.lose(&held, LostReason::Shutdown);
@@ -312,38 +313,51 @@ pub(crate) fn burial(sys: &Sys, desk: &Arc<Desk>, hold: Hold) -> Burial {
     }
 }
 
-/// Stands for a token that the store may know: dropped while armed, it has the reaper end the
-/// attempt there, with a tombstone against a request that is still on its way; unless the client's end
-/// has done so.
-pub(super) struct Unsure(Inherited<Armed>);
+/// Stands for tokens that the store may know: dropped while armed, it has the reaper end the attempts
+/// there, with a tombstone against a request that is still on its way; unless the client's end has done
+/// so.
+pub(super) struct Unsure<H: AsRef<[Hold]> = [Hold; 1]>(Inherited<Armed<H>>);
 
-struct Armed {
+struct Armed<H: AsRef<[Hold]>> {
     runtime: Arc<Runtime>,
     desk: Arc<Desk>,
-    hold: Hold,
+    holds: H,
 }
 
 impl Unsure {
     pub(super) fn new(attempt: &Attempt, ask: &Ask) -> Result<Self> {
-        let hold = Hold::of(ask);
-        attempt.desk.begin(hold.clone())?;
+        Self::of(attempt, [Hold::of(ask)])
+    }
+}
+
+impl<H: AsRef<[Hold]>> Unsure<H> {
+    pub(super) fn of(attempt: &Attempt, holds: H) -> Result<Self> {
+        attempt.desk.begin(holds.as_ref())?;
         let (runtime, desk) = (Arc::clone(&attempt.runtime), Arc::clone(&attempt.desk));
-        Ok(Self(Inherited::new(Armed { runtime, desk, hold })))
+        Ok(Self(Inherited::new(Armed { runtime, desk, holds })))
     }
 
     /// Whether it was armed: false where the client's end was first.
     pub(super) fn disarm(&mut self) -> bool {
-        self.0.desk.settled(&self.0.hold.token)
+        self.disarm_those(|_| true)
+    }
+
+    /// The same for those of the list whose places are `these`.
+    pub(super) fn disarm_those(&mut self, these: impl Fn(usize) -> bool) -> bool {
+        let holds = self.0.holds.as_ref().iter().enumerate().filter(|(place, _)| these(*place));
+        self.0.desk.settled(holds.map(|(_, hold)| &hold.token))
     }
 }
 
-impl Drop for Armed {
+impl<H: AsRef<[Hold]>> Drop for Armed<H> {
     fn drop(&mut self) {
         // An exit that comes between the two must wait.
         let _under_way = self.runtime.reaper.wait_for_mine();
-        if self.desk.settled(&self.hold.token) {
-            let burial = burial(&self.runtime.sys, &self.desk, self.hold.clone());
-            self.runtime.reaper.bury(burial);
+        for hold in self.holds.as_ref() {
+            if self.desk.settled([&hold.token]) {
+                let burial = burial(&self.runtime.sys, &self.desk, hold.clone());
+                self.runtime.reaper.bury(burial);
+            }
         }
     }
 }

@@ -114,19 +114,24 @@ impl Desk {
         self.state().under_way.len()
     }
 
-    /// An attempt is about to ask. An error where the client was shut down.
-    pub(crate) fn begin(&self, hold: Hold) -> Result<()> {
+    /// Attempts are about to ask. An error where the client was shut down.
+    pub(crate) fn begin(&self, holds: &[Hold]) -> Result<()> {
         let mut state = self.state();
-        if state.closed {
-            return Err(shut_down(&hold.name));
+        if let (true, Some(first)) = (state.closed, holds.first()) {
+            return Err(shut_down(&first.name));
         }
-        state.under_way.insert(hold.token, hold);
+        state.under_way.extend(holds.iter().map(|hold| (hold.token, hold.clone())));
         Ok(())
     }
 
-    /// The attempt is over or watched. False where the client's end took it, and gives it back.
-    pub(crate) fn settled(&self, token: &Token) -> bool {
-        self.state().under_way.remove(token).is_some()
+    /// The attempts are over or watched. False where the client's end took one, and gives it back; it takes
+    /// all that began together, or none.
+    pub(crate) fn settled<'t>(&self, tokens: impl IntoIterator<Item = &'t Token>) -> bool {
+        let (mut state, mut all) = (self.state(), true);
+        for token in tokens {
+            all &= state.under_way.remove(token).is_some();
+        }
+        all
     }
 
     /// Whether the client's end left the attempt alone so far.

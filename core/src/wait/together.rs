@@ -29,17 +29,18 @@ enum Tried {
 }
 
 impl Attempt {
-    /// Takes all of `requests`, whose names differ, or none; their own waits don't count. None where
-    /// one is taken and nothing is waited for. The leases come in the order of the requests.
+    /// Takes all of `requests`, whose names differ and whose places are in `order` by their names, or
+    /// none; their own waits don't count. None where one is taken and nothing is waited for. The leases
+    /// come in the order of the requests.
     pub(crate) async fn acquire_all(
         &self,
         requests: Vec<Request>,
+        order: &[usize],
         wait: Patience,
     ) -> Result<Option<Vec<Lease>>> {
         in_order(&requests)?;
-        let names: Vec<_> = requests.iter().map(|request| request.name.clone()).collect();
-        let mut sorted = requests;
-        sorted.sort_by(|one, other| one.name.cmp(&other.name));
+        let mut listed: Vec<_> = requests.into_iter().map(Some).collect();
+        let sorted: Vec<_> = order.iter().filter_map(|place| listed[*place].take()).collect();
         let sys = &self.runtime.sys;
         let give_up = match wait {
             Patience::Forever => BootTime::NEVER,
@@ -64,10 +65,11 @@ impl Attempt {
                 (false, _) => return Ok(None),
             }
         }
-        let mut ordered: Vec<Option<Lease>> = held.into_iter().map(Some).collect();
-        let place = |name| ordered.partition_point(|lease| lease.as_ref().map(Lease::name) < name);
-        let places: Vec<usize> = names.iter().map(|name| place(Some(name))).collect();
-        Ok(Some(places.into_iter().filter_map(|place| ordered[place].take()).collect()))
+        let mut leases: Vec<_> = held.iter().map(|_| None).collect();
+        for (place, lease) in order.iter().zip(held) {
+            leases[*place] = Some(lease);
+        }
+        Ok(Some(leases.into_iter().flatten().collect()))
     }
 
     /// What each of `requests` comes to, in one request of the store; nothing is waited for.
@@ -93,19 +95,40 @@ impl Attempt {
         requests: &[Request],
         give_up: BootTime,
     ) -> Result<Vec<Result<Option<Lease>>>> {
-        let Asked { asks, guards, answers, sent } =
+        let Asked { asks, mut guard, answers, sent } =
             self.ask_many(requests, How::EachAlone, give_up).await?;
-        let each = asks.iter().zip(guards).zip(answers).zip(requests);
-        Ok(each
-            .map(|(((ask, mut guard), answer), request)| match answer {
-                Answer::Granted { .. } => self.hold(request, ask, guard, answer, sent).map(Some),
-                Answer::Busy { .. } => {
-                    guard.disarm();
-                    Ok(None)
-                }
+        let now = self.runtime.sys.now();
+        let each = asks.iter().zip(answers).zip(requests);
+        let each: Vec<Result<Option<Lease>>> = each
+            .map(|((ask, answer), request)| match answer {
+                Answer::Granted { .. } => self.hold(request, ask, answer, (sent, now)).map(Some),
+                Answer::Busy { .. } => Ok(None),
                 other => Err(refusal(ask, sent, other)),
             })
-            .collect())
+            .collect();
+        let leases = each.iter().flatten().flatten();
+        self.hand_over(&mut guard, leases, |place| each[place].is_ok())?;
+        Ok(each)
+    }
+
+    /// The watchdog has the leases, and the store knows nothing of the rest of those whose places are
+    /// `these`. An error where the client's end took them.
+    fn hand_over<'l>(
+        &self,
+        guard: &mut Unsure<Vec<Hold>>,
+        leases: impl Iterator<Item = &'l Lease>,
+        these: impl Fn(usize) -> bool,
+    ) -> Result<()> {
+        // Not before: the end of the client must find each in one of the two places.
+        if guard.disarm_those(these) {
+            return Ok(());
+        }
+        let mut ended = Ok(());
+        for lease in leases {
+            self.runtime.watchdog.lose(lease.held(), LostReason::Shutdown);
+            ended = Err(shut_down(lease.name()));
+        }
+        ended
     }
 
     /// Puts the leases of `rest` into `held`, in order, until one of them is lost. False where one is
@@ -155,22 +178,22 @@ impl Attempt {
     }
 
     async fn take_at_once(&self, requests: &[Request], give_up: BootTime) -> Result<Tried> {
-        let Asked { asks, mut guards, answers, sent } =
+        let Asked { asks, mut guard, answers, sent } =
             self.ask_many(requests, How::AllOrNothing, give_up).await?;
         if answers.iter().all(|answer| matches!(answer, Answer::Granted { .. })) {
-            let each = asks.iter().zip(guards).zip(answers).zip(requests);
-            let leases = each.map(|(((ask, guard), answer), request)| {
-                self.hold(request, ask, guard, answer, sent)
-            });
-            return leases.collect::<Result<_>>().map(Tried::Granted);
+            let now = self.runtime.sys.now();
+            let each = asks.iter().zip(answers).zip(requests);
+            let leases =
+                each.map(|((ask, answer), request)| self.hold(request, ask, answer, (sent, now)));
+            let leases: Vec<Lease> = leases.collect::<Result<_>>()?;
+            self.hand_over(&mut guard, leases.iter(), |_| true)?;
+            return Ok(Tried::Granted(leases));
         }
         if answers.contains(&Answer::Cancelled) {
-            // The others may be had: their guards end them.
+            // The others may be had: their guard ends them.
             return Ok(Tried::Ended);
         }
-        for guard in &mut guards {
-            guard.disarm();
-        }
+        guard.disarm();
         let mut first = None;
         for (index, (ask, answer)) in asks.iter().zip(answers).enumerate() {
             match answer {
@@ -186,7 +209,6 @@ impl Attempt {
     async fn ask_many(&self, requests: &[Request], how: How, give_up: BootTime) -> Result<Asked> {
         let sys = &self.runtime.sys;
         let mut asks = Vec::with_capacity(requests.len());
-        let mut guards = Vec::with_capacity(requests.len());
         let mut before: Option<(&Request, Arc<Profile>)> = None;
         for (request, token) in requests.iter().zip(sys.tokens(requests.len())) {
             // Most are shown alike: a thousand need not be described a thousand times.
@@ -196,21 +218,19 @@ impl Attempt {
             };
             before = Some((request, Arc::clone(&profile)));
             let ask = Ask { wait: None, ..ask_with(token, request, profile) };
-            guards.push(Unsure::new(self, &ask)?);
             asks.push(ask);
         }
+        let mut guard = Unsure::of(self, asks.iter().map(Hold::of).collect::<Vec<_>>())?;
         let sent = sys.now();
         let limit = give_up.min(sent + REQUEST_TIMEOUT);
         match within(sys, limit, self.desk.store().acquire(&asks, how)).await {
             Some(Ok(answers)) if answers.len() == asks.len() => {
-                Ok(Asked { asks, guards, answers, sent })
+                Ok(Asked { asks, guard, answers, sent })
             }
             Some(Ok(_)) => Err(Error::new(ErrorKind::Internal, "the store left answers out")),
             Some(Err(error)) => {
                 if nothing_done(error.kind()) {
-                    for guard in &mut guards {
-                        guard.disarm();
-                    }
+                    guard.disarm();
                 }
                 Err(error)
             }
@@ -221,30 +241,25 @@ impl Attempt {
         }
     }
 
-    /// The lease of a grant.
+    /// The lease of a grant that was `sent` for and came `now`.
     fn hold(
         &self,
         request: &Request,
         ask: &Ask,
-        mut guard: Unsure,
         answer: Answer,
-        sent: BootTime,
+        (sent, now): (BootTime, BootTime),
     ) -> Result<Lease> {
         let Outcome::Granted { fence, deadline, .. } = settle(ask, sent, answer) else {
             return Err(Error::new(ErrorKind::Internal, "a grant is one"));
         };
-        if deadline.since(self.runtime.sys.now()).is_zero() {
+        if deadline.since(now).is_zero() {
             return Err(too_late(&ask.name));
         }
         let options = &request.options;
         let (ttl, renew, max_hold) = (options.ttl, options.renew, options.max_hold);
         let terms = Terms { fence, ttl, deadline, renew, max_hold, strays: false };
         let store = Arc::clone(self.desk.store());
-        let held = self.runtime.watchdog.watch(store, Hold::of(ask), terms, None);
-        if !guard.disarm() {
-            self.runtime.watchdog.lose(&held, LostReason::Shutdown);
-            return Err(shut_down(&ask.name));
-        }
+        let held = self.runtime.watchdog.watch(now, store, Hold::of(ask), terms, None);
         Ok(Lease::new(held, self.shelf(), options.owner))
     }
 }
@@ -258,10 +273,10 @@ fn in_order(requests: &[Request]) -> Result<()> {
     }
 }
 
-/// Several asks that were answered. Whose guard is dropped armed is ended at the store.
+/// Several asks that were answered. What its guard is armed for when it is dropped is ended at the store.
 struct Asked {
     asks: Vec<Ask>,
-    guards: Vec<Unsure>,
+    guard: Unsure<Vec<Hold>>,
     answers: Vec<Answer>,
     sent: BootTime,
 }

@@ -59,16 +59,16 @@ impl Watchdog {
         Self { sys, reaper, state: Mutex::default(), wake: Notify::new() }
     }
 
-    /// Takes a tenure into its care. `confirm_in` asks for a first renewal sooner than a third of
+    /// Takes a tenure into its care, `now`. `confirm_in` asks for a first renewal sooner than a third of
     /// the ttl: a hand-off lasts only for its claim until then.
     pub(crate) fn watch(
         self: &Arc<Self>,
+        now: BootTime,
         store: Arc<dyn Store>,
         hold: Hold,
         terms: Terms,
         confirm_in: Option<Duration>,
     ) -> Arc<Held> {
-        let now = self.sys.now();
         let renew_at = match (terms.renew, confirm_in) {
             (false, _) => BootTime::NEVER,
             (true, Some(span)) => now + span,

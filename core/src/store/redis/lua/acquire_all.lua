@@ -11,14 +11,16 @@ local time, states = redis.call('TIME'), {}
 local fence = time[1] .. sub('00000' .. time[2], -6)
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 if fence >= '9007199254740992' then return false end
-local span, keep, lasts, tail = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
+-- When they end, not in how long: else the server rewrites each command for its replicas.
+local L_ends, S_ends = string.format('%.0f', now + ARGV[1]), string.format('%.0f', now + ARGV[2])
+local lasts, tail = ARGV[3], ARGV[4]
 local behind = '0' .. fence
 local head, early = behind .. lasts, '0' .. string.format('%016.0f', (now - lasts) * 1000)
 local count = #KEYS / 2
 for index = 1, count do
   local token, at = ARGV[4 + index], 2 * index
-  local free = call('SET', KEYS[at - 1], token, 'NX', 'PX', span)
-  local s = free and call('SET', KEYS[at], head .. token .. tail, 'GET', 'PX', keep)
+  local free = call('SET', KEYS[at - 1], token, 'NX', 'PXAT', L_ends)
+  local s = free and call('SET', KEYS[at], head .. token .. tail, 'GET', 'PXAT', S_ends)
   states[index] = s
   local last = s and sub(s, 1, 17)
   -- As in acquire.lua: nobody waits and the last fence is behind, or it would not sort before; and its
@@ -31,7 +33,7 @@ for index = 1, count do
       -- For an hour more than any other: who waits is kept for an hour after a minute at most, and S
       -- has to outlive that.
       if states[before] then
-        call('SET', KEYS[2 * before], states[before], 'PX', keep + 3600000)
+        call('SET', KEYS[2 * before], states[before], 'PX', ARGV[2] + 3600000)
       else
         call('DEL', KEYS[2 * before])
       end
