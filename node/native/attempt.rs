@@ -5,6 +5,7 @@ use std::rc::Rc;
 use std::sync::{Arc, OnceLock};
 
 use leasehold_bridge::{Attempt as Bridge, Held, Outcome};
+use napi::Either;
 use napi::bindgen_prelude::BigInt;
 use napi_derive::napi;
 
@@ -234,7 +235,16 @@ impl Attempt {
     }
 }
 
+/// An attempt that will tell of its outcome; in a list, if it has it already.
+pub(crate) type Begun = Either<Attempt, Vec<Attempt>>;
+
 impl Attempt {
+    /// Begun and asked to tell: one call where two would cost a tenth of what a lock does.
+    pub(crate) fn begun(attempt: Bridge, mailbox: &Mailbox, key: f64) -> Begun {
+        let attempt = Self::of(attempt);
+        if attempt.notify(mailbox, key) { Either::A(attempt) } else { Either::B(vec![attempt]) }
+    }
+
     pub(crate) fn of(attempt: Bridge) -> Self {
         let attempt = Arc::new(attempt);
         let place = Rc::new(Place::of(&attempt));

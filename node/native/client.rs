@@ -6,9 +6,10 @@ use napi::bindgen_prelude::BigInt;
 use napi_derive::napi;
 
 use crate::adaptive::AdaptiveTtl;
-use crate::attempt::Attempt;
+use crate::attempt::{Attempt, Begun};
 use crate::call::{Call, now};
 use crate::latch::Latch;
+use crate::mailbox::Mailbox;
 use crate::observer::Observer;
 use crate::plain::{Deadlocks, Failure};
 
@@ -90,8 +91,9 @@ impl Client {
         self.0.url()
     }
 
-    /// Starts one try to take a lock. Spans are seconds; what is absent has its default. `capacity`
-    /// counts where there are `permits`. (Not an `Asked`: reading an object costs more than the rest.)
+    /// Starts one try to take a lock, which puts `key` into `mailbox` as by its `notify`. Spans are seconds;
+    /// what is absent has its default. `capacity` counts where there are `permits`. (Not an `Asked`: reading
+    /// an object costs more than the rest.)
     #[napi]
     #[allow(clippy::too_many_arguments, reason = "one per option; called from one place")]
     pub fn attempt(
@@ -110,7 +112,9 @@ impl Client {
         note: String,
         order: Option<String>,
         deadlock_priority: Option<i32>,
-    ) -> Attempt {
+        mailbox: &Mailbox,
+        key: f64,
+    ) -> Begun {
         let asked = Asked {
             name,
             shared,
@@ -125,7 +129,7 @@ impl Client {
             order,
             deadlock_priority,
         };
-        Attempt::of(self.0.attempt(&asked.request(wait, try_only)))
+        Attempt::begun(self.0.attempt(&asked.request(wait, try_only)), mailbox, key)
     }
 
     /// Starts one try to take a lock with the ttl and the wait that `adaptive` chooses now.

@@ -6,11 +6,10 @@
 //! others go on.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use leasehold_bridge::{Attempt, EventLoop};
+use leasehold_bridge::{Attempt, EventLoop, OwnMap};
 
 /// How long the end of an environment may be delayed. What could not be given back in time expires.
 const GRACE: Duration = Duration::from_secs(1);
@@ -22,7 +21,7 @@ thread_local! {
 #[derive(Default)]
 struct Holdings {
     next: u64,
-    attempts: HashMap<u64, Weak<Attempt>>,
+    attempts: OwnMap<u64, Weak<Attempt>>,
 }
 
 /// A place among the holdings of the thread that made it; dropping it, there, gives it up.

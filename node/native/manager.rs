@@ -6,9 +6,10 @@ use napi::bindgen_prelude::BigInt;
 use napi_derive::napi;
 
 use crate::adaptive::AdaptiveTtl;
-use crate::attempt::Attempt;
+use crate::attempt::{Attempt, Begun};
 use crate::call::{Call, now};
 use crate::client::{Asked, request};
+use crate::mailbox::Mailbox;
 use crate::plain::{Failure, Usage};
 
 /// Locks by name.
@@ -126,7 +127,9 @@ impl Managed {
         note: String,
         order: Option<String>,
         deadlock_priority: Option<i32>,
-    ) -> Attempt {
+        mailbox: &Mailbox,
+        key: f64,
+    ) -> Begun {
         let asked = Asked {
             name,
             shared,
@@ -141,7 +144,7 @@ impl Managed {
             order,
             deadlock_priority,
         };
-        Attempt::of(self.0.attempt(&asked.request(wait, try_only)))
+        Attempt::begun(self.0.attempt(&asked.request(wait, try_only)), mailbox, key)
     }
 
     /// Starts one try to take it with the ttl and the wait that `adaptive` chooses now.

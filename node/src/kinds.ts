@@ -83,7 +83,8 @@ export class Lock {
     const signal = signalOf(asked.signal);
     signal?.throwIfAborted();
     const all = this.#asked(asked);
-    const attempt = this.#client.attempt(
+    const key = post.newKey();
+    const begun = this.#client.attempt(
       name,
       tryOnly,
       all.shared,
@@ -98,10 +99,13 @@ export class Lock {
       all.note,
       all.order,
       all.deadlockPriority,
+      post.mailbox,
+      key,
     );
     // As `taken`, without a promise of its own.
-    const settled = post.settled(attempt, [signal]);
-    const word = settled === undefined ? settled : await settled;
+    const done = Array.isArray(begun);
+    const attempt = done ? begun[0] : begun;
+    const word = done ? undefined : await post.come(key, attempt, [signal]);
     return isHeld(attempt, word, signal, name) ? new Lease(name, attempt) : null;
   }
 

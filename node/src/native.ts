@@ -163,6 +163,7 @@ export interface Usage {
 
 /** All that a lock needs: a client, or what a manager describes. */
 export interface Source {
+  /** One that will put `key` into `mailbox`; in a list, if it is done and will not. */
   attempt(
     name: string,
     tryOnly: boolean,
@@ -178,7 +179,9 @@ export interface Source {
     note: string,
     order: string | undefined,
     deadlockPriority: number | undefined,
-  ): Attempt;
+    mailbox: Mailbox,
+    key: number,
+  ): Attempt | [Attempt];
   attemptAdaptive(asked: Asked, adaptive: AdaptiveTtl): Attempt;
   resize(name: string, capacity: number, permits: number): Call<number>;
 }

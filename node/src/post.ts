@@ -17,10 +17,16 @@ export interface Listener {
 
 const awaited = new Map<number, (word: number) => void>();
 const listeners = new Map<number, WeakRef<Listener>>();
-const mailbox: Mailbox = new native.Mailbox(arrived);
+/** Where the native half puts the numbers that it was given. */
+export const mailbox: Mailbox = new native.Mailbox(arrived);
 // Does nothing but exist, while a call is awaited: the mailbox itself keeps nothing alive.
 const alive = setInterval(() => {}, 2 ** 30).unref();
 let lastKey = 0;
+
+/** A number that was given to nobody yet. */
+export function newKey(): number {
+  return ++lastKey;
+}
 
 /** The result of `call`. */
 export async function finish<T>(call: Call<T>, lock?: string): Promise<T> {
@@ -71,12 +77,18 @@ export function settled(
   work: Attempt | Call<unknown>,
   signals: readonly (AbortSignal | undefined)[],
 ): Promise<number> | undefined {
-  if (signals.every((signal) => signal === undefined)) {
-    return done(work);
-  }
   const key = ++lastKey;
-  if (!work.notify(mailbox, key)) {
-    return undefined;
+  return work.notify(mailbox, key) ? come(key, work, signals) : undefined;
+}
+
+/** The same for `work` that was given `key` when it began. */
+export function come(
+  key: number,
+  work: Attempt | Call<unknown>,
+  signals: readonly (AbortSignal | undefined)[],
+): Promise<number> {
+  if (signals.every((signal) => signal === undefined)) {
+    return told(key);
   }
   return new Promise((resolve) => {
     const end = (word: number): void => {

@@ -35,6 +35,7 @@ pub use latch::Latch;
 pub use leasehold::Deadlocks;
 pub use leasehold::runtime::{EventLoop, LOOKS};
 pub use leasehold::store::Kind;
+pub use leasehold::sys::OwnMap;
 pub use mailbox::Mailbox;
 pub use manager::{HealthInfo, Managed, Manager, PlacedInfo, Source, UsageInfo};
 pub use observer::{LeaderInfo, Observer};

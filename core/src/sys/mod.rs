@@ -28,7 +28,7 @@ pub mod user;
 
 pub use clock::{BootTime, Moment};
 pub use maybe_send::{BoxFuture, MaybeSend, MaybeSync};
-pub(crate) use own_map::OwnMap;
+pub use own_map::OwnMap;
 pub use random::Token;
 pub use system::Sys;
 pub use traits::{Clock, Executor, Randomness};

@@ -8,11 +8,11 @@ use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 
 /// A map by keys of our own.
-pub(crate) type OwnMap<K, V> = HashMap<K, V, BuildHasherDefault<OwnHasher>>;
+pub type OwnMap<K, V> = HashMap<K, V, BuildHasherDefault<OwnHasher>>;
 
 /// Multiplies (Fibonacci hashing; Knuth, The Art of Computer Programming 3, 6.4).
-#[derive(Clone, Copy, Default)]
-pub(crate) struct OwnHasher(u64);
+#[derive(Clone, Copy, Debug, Default)]
+pub struct OwnHasher(u64);
 
 impl Hasher for OwnHasher {
     fn write(&mut self, bytes: &[u8]) {
