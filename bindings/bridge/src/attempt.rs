@@ -199,13 +199,8 @@ impl Attempt {
         self.seen(self.done.wait_for(slice))
     }
 
-    /// Calls `callback` once there is an outcome; see [`Pending::on_done`].
-    pub fn on_done(&self, callback: impl FnOnce() + Send + 'static) {
-        self.done.on_done(callback);
-    }
-
-    /// The same with the outcome, whatever became of it since, but false where there is one already: see
-    /// [`Pending::unless_done`].
+    /// Calls `callback` with the outcome, whatever became of it since, but false where there is one already:
+    /// see [`Pending::unless_done`].
     pub fn unless_done(&self, callback: impl FnOnce(&Outcome) + Send + 'static) -> bool {
         self.done.unless_done(|result| match result {
             Ok(outcome) => callback(outcome),

@@ -126,15 +126,8 @@ impl<T: Clone + Send + 'static> Pending<T> {
         state.result.clone()
     }
 
-    /// Calls `callback` once the work is done: at once, in this thread, if it is already; else on
-    /// one of our threads, so it must not block or take a language's lock.
-    pub fn on_done(&self, callback: impl FnOnce() + Send + 'static) {
-        if let Some(callback) = self.called_back(|_| callback(), || self.hand_over()) {
-            self.tell(callback);
-        }
-    }
-
-    /// The same with the result, but false where it is done already: then `callback` is not called.
+    /// Calls `callback` with the result once the work is done, on one of our threads: it must not block or
+    /// take a language's lock. False where it is done already: then `callback` is not called.
     pub fn unless_done(
         &self,
         callback: impl FnOnce(&Result<T, ErrorInfo>) + Send + 'static,
@@ -185,12 +178,6 @@ impl<T: Clone + Send + 'static> Pending<T> {
         }
         self.put_back(finish.put_down());
         false
-    }
-
-    fn tell(&self, callback: impl FnOnce(&Result<T, ErrorInfo>)) {
-        if let Some(result) = self.peek() {
-            callback(&result);
-        }
     }
 
     /// Has `callback` called; or hands it back, where the work is done.

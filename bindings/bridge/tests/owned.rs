@@ -100,7 +100,7 @@ fn a_lead_that_is_cancelled_is_resigned() {
     obtained(&attempt);
     assert_eq!(next(&observer), Some(b"me".to_vec()));
     let told = observer.changed();
-    told.on_done(|| ());
+    told.unless_done(|_| ());
     attempt.cancel();
     // At once, not at the lease's end.
     finish(&told).expect("told");
@@ -132,7 +132,7 @@ fn two_that_wait_on_one_observer_see_each_change_once() {
     assert_eq!(next(&observer), None);
     let waits = [observer.changed(), observer.changed()];
     for wait in &waits {
-        wait.on_done(|| ());
+        wait.unless_done(|_| ());
     }
     let lead = client.campaign(&request("a"), b"one".to_vec());
     obtained(&lead);
@@ -148,7 +148,7 @@ fn what_only_waits_can_be_given_up() {
     let (latch, observer) = (client.latch("l", 1, None), client.observe("a"));
     assert_eq!(next(&observer), None);
     let entered = client.enter(&request("b"), 2);
-    entered.on_done(|| ());
+    entered.unless_done(|_| ());
     let other = client.enter(&request("b"), 2);
     obtained(&other);
     obtained(&entered);
@@ -258,16 +258,16 @@ fn what_a_lease_was_asked_lies_until_it_is_taken() {
     asking.cancel();
     assert_eq!(finish(&asking).expect_err("given up").code, "CANCELLED");
     let waits = [held.asked_back(), held.asked_back()];
-    waits.iter().for_each(|wait| wait.on_done(|| ()));
+    waits.iter().for_each(|wait| assert!(wait.unless_done(|_| ())));
     let asking = ask("other");
-    asking.on_done(|| ());
+    asking.unless_done(|_| ());
     for wait in &waits {
         assert_eq!(finish(wait), Ok(true));
     }
     assert_eq!(held.take_asked().expect("a request").why, "other");
     assert_eq!(held.take_asked(), None);
     let last = held.asked_back();
-    last.on_done(|| ());
+    last.unless_done(|_| ());
     finish(&held.release()).expect("a release");
     assert_eq!(finish(&last), Ok(false));
     assert_eq!(finish(&asking).expect("an answer").state, "given_back");
@@ -285,7 +285,7 @@ fn nothing_is_done_that_a_full_trail_does_not_take() {
     let client = client.expect("a client");
     let evict = || client.evict("a".to_owned(), None, "a test".to_owned());
     let waiting = trail.arrived();
-    waiting.on_done(|| ());
+    waiting.unless_done(|_| ());
     // Each tells twice.
     for _ in 0..5000 {
         assert_eq!(finish(&evict()), Ok(None));

@@ -236,7 +236,7 @@ impl Runner {
                 let why = step.note.clone().unwrap_or_default();
                 let grace = seconds(step.wait.expect("a grace"));
                 let ask = self.client(step).ask_back(step.lock.clone(), why, grace, None);
-                ask.on_done(|| ());
+                ask.unless_done(|_| ());
                 self.asks.insert(step.who.clone(), ask);
             }
             "asked" => {
@@ -320,7 +320,7 @@ impl Runner {
     fn start(&mut self, step: &Step) {
         if step.latch.is_some() {
             let wait = self.latch(step).wait(step.wait.map(seconds));
-            wait.on_done(|| ());
+            wait.unless_done(|_| ());
             self.waits.insert(step.who.clone(), wait);
             return;
         }
@@ -336,7 +336,7 @@ impl Runner {
             client.attempt(&request)
         };
         // Nobody blocks for it: our runtime goes on with it.
-        attempt.on_done(|| ());
+        attempt.unless_done(|_| ());
         self.attempts.insert(step.who.clone(), attempt);
     }
 

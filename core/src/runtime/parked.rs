@@ -58,12 +58,25 @@ pub(crate) fn mode() -> Mode {
     MODE.get()
 }
 
+/// What the current thread does, until dropped.
+struct Does(Mode);
+
+impl Does {
+    fn so(mode: Mode) -> Self {
+        Self(MODE.replace(mode))
+    }
+}
+
+impl Drop for Does {
+    fn drop(&mut self) {
+        MODE.set(self.0);
+    }
+}
+
 /// Polls in a thread whose event loop can read.
 pub(super) fn in_loop<T>(poll: impl FnOnce() -> T) -> T {
-    let before = MODE.replace(Mode::Loop);
-    let polled = poll();
-    MODE.set(before);
-    polled
+    let _does = Does::so(Mode::Loop);
+    poll()
 }
 
 /// Names what the current thread could read from while it waits. It may have read from another until
@@ -124,13 +137,14 @@ pub fn glance<F: Future + Unpin>(future: &mut F) -> Option<F::Output> {
     let parked = own();
     let waker = Waker::from(Arc::clone(&parked));
     let mut context = Context::from_waker(&waker);
-    let before = MODE.replace(Mode::Blocking);
-    parked.state().woken = false;
+    let _does = Does::so(Mode::Blocking);
+    // One for what this thread waits for else is kept.
+    let early = std::mem::take(&mut parked.state().woken);
     let mut polled = Pin::new(&mut *future).poll(&mut context);
     if polled.is_pending() && source.glance(&parked) {
         polled = Pin::new(future).poll(&mut context);
     }
-    MODE.set(before);
+    parked.state().woken |= early;
     match polled {
         Poll::Ready(value) => Some(value),
         Poll::Pending => None,
