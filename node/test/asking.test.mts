@@ -156,20 +156,22 @@ onEachStore("wrong requests are refused", async (client) => {
 test("a callback that throws keeps nobody from the news", async () => {
   const program = `
     import { connect } from "leasehold";
-    process.on("uncaughtException", ({ message }) => console.log(message));
+    const thrown = new Promise((resolve) =>
+      process.on("uncaughtException", ({ message }) => resolve(message)),
+    );
     const client = connect("memory://");
     const [a, b] = [await client.acquire("a"), await client.acquire("b")];
     a.onAskedBack(() => { throw new Error("not mine"); });
     const told = new Promise((resolve) => b.onAskedBack(({ why }) => resolve(why)));
     const options = { why: "please", grace: "1m" };
     const asking = [client.askBack("a", options), client.askBack("b", options)];
-    console.log(await told, await a.release(), await b.release());
+    console.log(await thrown, await told, await a.release(), await b.release());
     console.log((await Promise.all(asking)).map(({ state }) => state).join(" "));
   `;
   const { code, out, err } = await run(program);
   assert.deepEqual(
     [code, out, err],
-    [0, "not mine\nplease released released\ngiven_back given_back\n", ""],
+    [0, "not mine please released released\ngiven_back given_back\n", ""],
   );
 });
 
