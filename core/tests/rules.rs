@@ -142,8 +142,8 @@ fn a_dead_waiter_that_a_holder_does_not_fit_keeps_its_place() {
     play(&mut Rules::default(), &history).expect("kept its promises");
 }
 
-/// A lock that is used less often than its lease lasts is free and waited for by nobody, alone and among
-/// others. A tombstone of its last tenure would keep it from the scripts' short way.
+/// A lock that is used again more than a minute after its last lease would have ended is free and waited for
+/// by nobody, alone and among others. A tombstone of that tenure would keep it from the scripts' short way.
 #[test]
 fn a_lock_that_is_seldom_used_has_no_queue() {
     let one = |name, attempt| {
