@@ -92,18 +92,17 @@ pub(crate) fn offer(source: Weak<dyn Source>) {
 }
 
 /// Marks the current thread as waiting, until dropped.
-struct Waiting(Mode);
+struct Waiting(Does);
 
 impl Waiting {
     fn new() -> Self {
-        Self(MODE.replace(Mode::Blocking))
+        Self(Does::so(Mode::Blocking))
     }
 }
 
 impl Drop for Waiting {
     fn drop(&mut self) {
-        MODE.set(self.0);
-        if self.0 == Mode::Async
+        if self.0.0 == Mode::Async
             && let Some(source) = offered()
         {
             source.leave();
@@ -122,7 +121,7 @@ pub fn poll_undecided<F: Future + Unpin>(future: &mut F) -> Poll<F::Output> {
     let polled = Pin::new(future).poll(&mut Context::from_waker(Waker::noop()));
     if polled.is_pending() {
         // Whoever polls it next says who reads.
-        MODE.set(waiting.0);
+        MODE.set(waiting.0.0);
         std::mem::forget(waiting);
     }
     polled

@@ -34,6 +34,12 @@ pub trait WaitsFor: MaybeSend + MaybeSync {
     /// What `owner` waits for: its waiters that are alive, and who holds each lock they wait for.
     /// Each lock is seen at one instant, several may be seen at different ones.
     fn wants(&self, owner: Owner) -> BoxFuture<'_, Result<Vec<Wanting>>>;
+
+    /// A wait of `owner` is over, whatever came of it: what was kept so that it can be found may go.
+    /// Nobody waits for that, and a wait that is not said to be over must still not be found.
+    fn over(&self, owner: Owner, attempt: Token, name: &Name) {
+        let _ = (owner, attempt, name);
+    }
 }
 
 /// A small value with the version to compare it by.

@@ -11,7 +11,7 @@ use super::desk::{Desk, Outcome, SILENCE, settle, shut_down};
 use super::reentry::Entered;
 use crate::options::{CLAIM, LockOptions, Order, Patience, REQUEST_TIMEOUT, TOMBSTONE, grace};
 use crate::owner::Who;
-use crate::runtime::{Burial, Runtime, within};
+use crate::runtime::{Burial, Runtime, unless, within};
 use crate::store::{Answer, Ask, Cancel, Hold, How, Kind};
 use crate::sys::fork::Inherited;
 use crate::sys::{BootTime, Sys, Token};
@@ -233,18 +233,23 @@ impl Attempt {
             (Some(Answer::Queued { first, look_again_in, .. }), Some(outcome)) => {
                 self.desk.queued(&ask.token, look_again_in, first);
                 let waited = match ask.owner {
-                    None => within(sys, give_up, outcome).await.map(Ok),
+                    None => within(sys, give_up, outcome).await.map(Err),
                     Some(owner) => {
                         let cycle = Box::pin(cycle::closed(&self.desk, owner, ask.token));
-                        within(sys, give_up, cycle::unless(outcome, cycle)).await
+                        // The outcome goes first: what was granted in the end is no deadlock.
+                        let waited = within(sys, give_up, unless(outcome, cycle)).await;
+                        if let Some(graph) = self.desk.store().waits_for() {
+                            graph.over(owner, ask.token, &ask.name);
+                        }
+                        waited
                     }
                 };
                 match waited {
-                    Some(Ok(Ok(outcome))) => Ok(Some(outcome)),
-                    Some(Ok(Err(_))) => {
+                    Some(Err(Ok(outcome))) => Ok(Some(outcome)),
+                    Some(Err(Err(_))) => {
                         Err(Error::new(ErrorKind::ShutDown, "the client was shut down"))
                     }
-                    Some(Err(cycle)) => Err(Error::deadlock(&ask.name, cycle)),
+                    Some(Ok(cycle)) => Err(Error::deadlock(&ask.name, cycle)),
                     None => Err(waited_out(&ask.name)),
                 }
             }

@@ -18,9 +18,7 @@
 
 use std::cmp::Reverse;
 use std::collections::{BTreeSet, HashSet};
-use std::pin::pin;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::task::Poll;
 use std::time::Duration;
 
 use super::desk::Desk;
@@ -85,21 +83,6 @@ impl Searches {
             cut: of(&self.cut),
         }
     }
-}
-
-/// `outcome`, unless `cycle` comes first.
-pub(super) async fn unless<T, C>(
-    outcome: impl Future<Output = T>,
-    cycle: impl Future<Output = C>,
-) -> std::result::Result<T, C> {
-    let (mut outcome, mut cycle) = (pin!(outcome), pin!(cycle));
-    std::future::poll_fn(|context| {
-        if let Poll::Ready(outcome) = outcome.as_mut().poll(context) {
-            return Poll::Ready(Ok(outcome));
-        }
-        cycle.as_mut().poll(context).map(Err)
-    })
-    .await
 }
 
 /// Completes with the cycle that this wait closes, if it is to end for it; else never.

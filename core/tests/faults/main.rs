@@ -18,6 +18,7 @@ mod holding;
 mod late;
 mod memory;
 mod nolua;
+mod odd_keys;
 mod parties;
 mod pushes;
 mod restart;
@@ -47,6 +48,7 @@ const PARTS: &[(&str, &[Test], &[Flavour])] = &[
     ("restart", restart::TESTS, BOTH),
     ("memory", memory::TESTS, BOTH),
     ("crowds", crowds::TESTS, REDIS),
+    ("odd_keys", odd_keys::TESTS, BOTH),
     ("guards", guards::TESTS, BOTH),
     ("cycles", cycles::TESTS, BOTH),
     ("histories", histories::TESTS, BOTH),

@@ -119,13 +119,19 @@ impl Session {
         }
     }
 
+    /// The connection, if there is one now.
+    pub(super) fn live(&self) -> Option<Arc<Conn>> {
+        match &self.inner.state().at {
+            At::Live(conn) => Some(Arc::clone(conn)),
+            _ => None,
+        }
+    }
+
     /// A waiter was told that it is queued: its grant will come without a request.
     pub(super) fn expect_push(&self) {
-        let conn = match &self.inner.state().at {
-            At::Live(conn) => Arc::clone(conn),
-            _ => return,
-        };
-        conn.expect_push();
+        if let Some(conn) = self.live() {
+            conn.expect_push();
+        }
     }
 
     /// Closes the connection for good.

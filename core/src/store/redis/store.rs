@@ -10,7 +10,6 @@ use super::pushes::{Heard, Pushes};
 use super::resp::{self, Value};
 use super::script::{ASKS, Call, Script, Scripts, waiters_of_both};
 use super::session::{Session, refused};
-use super::wants::together;
 use super::words::{
     answer, broken, each, hex, hex_bytes, millis, odd, read, released, renewal, resized, view,
     write_ask,
@@ -75,7 +74,7 @@ impl Default for Settings {
 
 /// One client's access to the locks of one server. Nothing is opened before the first request.
 pub struct RedisStore {
-    sys: Sys,
+    pub(super) sys: Sys,
     pub(super) places: Arc<Places>,
     pub(super) scripts: Arc<Scripts>,
     /// Where waiters are told.
@@ -189,14 +188,11 @@ impl RedisStore {
         };
         let alone = asks.iter().all(|ask| ask.kind == Kind::Exclusive);
         let script = if alone { &self.scripts.acquire } else { &self.scripts.acquire_any };
-        let acquire = self.call(&self.requests, script, &call, false);
-        let value = match self.note_wants(asks) {
-            None => acquire.await?,
-            Some(noted) => together(noted, acquire).await?,
-        };
+        let value = self.call(&self.requests, script, &call, false).await?;
         let glance = || self.sys.jitter(GLANCE);
         let answers = each(&value, asks, |ask, value| answer(ask, value, glance))?;
         if answers.iter().any(|answer| matches!(answer, Answer::Queued { .. })) {
+            self.note_wants(asks, &answers).await?;
             self.requests.expect_push();
         }
         Ok(answers)

@@ -1,9 +1,7 @@
 //! Who waits for whom. A queue knows the owners in it, but an owner's waits lie in the queues of many
-//! locks, in any slot: a note per owner says in which. A note is written beside the ask and may be out
-//! of date; so it is only where to look, and the locks themselves say what is so.
-
-use std::pin::pin;
-use std::task::Poll;
+//! locks, in any slot: a note per owner says in which. A note is written once the wait has begun and
+//! struck out when it is over, and either may not come about; so it is only where to look, and the locks
+//! themselves say what is so. One that stays is looked up by every search that comes by.
 
 use super::resp::{self, Value};
 use super::script::Call;
@@ -11,26 +9,28 @@ use super::session::refused;
 use super::store::{BATCH, RedisStore};
 use super::words::{each, hex_bytes, millis, noted, wanting};
 use crate::runtime::all;
-use crate::store::{Ask, SHOWN, WaitsFor, Wanting};
+use crate::store::{Answer, Ask, SHOWN, WaitsFor, Wanting};
 use crate::sys::{BoxFuture, Token};
 use crate::{Name, Owner, Result};
 
 impl RedisStore {
-    /// Notes for each owner what it may come to wait for with these asks; none where there is none.
-    pub(super) fn note_wants(&self, asks: &[Ask]) -> Option<impl Future<Output = Result<Vec<()>>>> {
+    /// Notes for the owners of those of `asks` that were queued what they wait for.
+    pub(super) async fn note_wants(&self, asks: &[Ask], answers: &[Answer]) -> Result<()> {
         let mut calls = Vec::new();
-        for ask in asks {
-            let (Some(owner), Some(wait)) = (ask.owner, &ask.wait) else { continue };
+        for (ask, answer) in asks.iter().zip(answers) {
+            let (Some(owner), Some(wait), Answer::Queued { .. }) = (ask.owner, &ask.wait, answer)
+            else {
+                continue;
+            };
             let key = self.places.of_owner(owner);
             let mut call = Call::new(1, |keys| resp::argument(keys, &key));
-            let name = ask.name.as_str().as_bytes();
-            call.number(millis(wait.alive_for)).joined(&[&hex_bytes(&ask.token), b" ", name]);
+            call.number(millis(wait.alive_for)).text(&note(&ask.token, &ask.name));
             calls.push(call);
         }
         let note = async |call: Call| {
             self.call(&self.requests, &self.scripts.wants, &call, true).await.map(|_| Vec::new())
         };
-        (!calls.is_empty()).then(|| all(calls.into_iter().map(note)))
+        all(calls.into_iter().map(note)).await.map(|_: Vec<()>| ())
     }
 
     async fn wants_of(&self, owner: Owner) -> Result<Vec<Wanting>> {
@@ -61,37 +61,17 @@ impl WaitsFor for RedisStore {
     fn wants(&self, owner: Owner) -> BoxFuture<'_, Result<Vec<Wanting>>> {
         Box::pin(self.wants_of(owner))
     }
+
+    fn over(&self, owner: Owner, attempt: Token, name: &Name) {
+        let Some(conn) = self.requests.live() else { return };
+        let (key, note) = (self.places.of_owner(owner), note(&attempt, name));
+        let gone = conn.request(&resp::command(&[b"ZREM", &key, &note]));
+        // Awaited, so that somebody reads the answer.
+        self.sys.spawn(Box::pin(async move { drop(gone.value().await) }));
+    }
 }
 
-/// The answer to `request`, once `note` was taken too.
-pub(super) async fn together<T>(
-    note: impl Future<Output = Result<Vec<()>>>,
-    request: impl Future<Output = Result<T>>,
-) -> Result<T> {
-    let (mut note, mut request) = (pin!(note), pin!(request));
-    let (mut noted, mut answer) = (None, None);
-    std::future::poll_fn(|context| {
-        // The note first: it goes out before the ask.
-        if noted.is_none()
-            && let Poll::Ready(result) = note.as_mut().poll(context)
-        {
-            noted = Some(result);
-        }
-        if answer.is_none()
-            && let Poll::Ready(result) = request.as_mut().poll(context)
-        {
-            answer = Some(result);
-        }
-        match (&noted, answer.take()) {
-            (Some(Ok(_)), Some(answer)) => Poll::Ready(answer),
-            (Some(Err(_)), Some(answer)) => {
-                Poll::Ready(noted.take().and_then(Result::err).map_or(answer, Err))
-            }
-            (_, answered) => {
-                answer = answered;
-                Poll::Pending
-            }
-        }
-    })
-    .await
+/// What is noted of a wait: see lua/wants.lua.
+fn note(attempt: &Token, name: &Name) -> Vec<u8> {
+    [&hex_bytes(attempt)[..], b" ", name.as_str().as_bytes()].concat()
 }

@@ -136,12 +136,12 @@ pub(super) fn noted(value: &Value) -> Option<(Token, Name)> {
 
 /// A lock as `view`, and what is known of the waiter that was looked for: none where it waits no more.
 pub(super) fn wanting(attempt: Token, name: &Name, value: &Value) -> Option<Option<Wanting>> {
-    let [seen, rank, profile] = value.list()? else { return None };
+    let (seen, rank, profile) = match value.list()? {
+        [seen, rank, profile] => (seen, rank.text()?, profile),
+        [] => return Some(None),
+        _ => return None,
+    };
     let view = view(name, seen)?;
-    let rank = rank.text()?;
-    if rank.is_empty() {
-        return Some(None);
-    }
     let (kind, profile) = tagged(profile);
     let (name, priority) = (view.name, priority_of(rank)?);
     let holders = view.holder.into_iter().chain(view.others).collect();

@@ -22,17 +22,21 @@ if #ARGV % 5 == 0 then
     local soon = not later[L]
     if soon and fence < '9007199254740992'
       and call('SET', L, token, 'NX', 'PX', ARGV[at - 3]) then
-      local s = call('SET', S, '0' .. fence .. ARGV[at - 1], 'PX', ARGV[at - 2], 'GET')
+      local s = redis.pcall('SET', S, '0' .. fence .. ARGV[at - 1], 'PX', ARGV[at - 2], 'GET')
+      local odd = type(s) == 'table'
       -- Nobody waits, the last fence is behind, by 512 at least where more than one is wanted, and its
       -- tenure was given back, not run out, or ran out more than a minute ago.
       local above = string.find(wait, '/', 1, true) and string.format('%016.0f', fence - 511) or fence
-      local past = s and now - sub(s, 2, 14) - sub(s, 18, 30)
-      if not s or (byte(s) == 48 and sub(s, 2, 17) < above and (past <= 0 or past > 60000)) then
+      local past = s and not odd and now - sub(s, 2, 14) - sub(s, 18, 30)
+      if not s or (past and byte(s) == 48 and sub(s, 2, 17) < above and (past <= 0 or past > 60000)) then
         if locks == 1 then return fence end
         done[index], left = fence, left - 1
       else
+        -- Of another type S was left as it is, and the functions below fail for it.
         call('DEL', L)
-        call('SET', S, s, 'PX', math.max(ARGV[at - 2], call('PTTL', KEYS[4 * index])))
+        if not odd then
+          call('SET', S, s, 'PX', math.max(ARGV[at - 2], call('PTTL', KEYS[4 * index])))
+        end
       end
     elseif soon and wait ~= '' then
       local s, Q, H = call('GET', S), KEYS[4 * index], KEYS[4 * index - 1]

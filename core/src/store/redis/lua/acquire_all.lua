@@ -20,22 +20,24 @@ local count = #KEYS / 2
 for index = 1, count do
   local token, at = ARGV[4 + index], 2 * index
   local free = call('SET', KEYS[at - 1], token, 'NX', 'PXAT', L_ends)
-  local s = free and call('SET', KEYS[at], head .. token .. tail, 'GET', 'PXAT', S_ends)
+  local s = free and redis.pcall('SET', KEYS[at], head .. token .. tail, 'GET', 'PXAT', S_ends)
+  local odd = type(s) == 'table'
   states[index] = s
-  local last = s and sub(s, 1, 17)
+  local last = s and not odd and sub(s, 1, 17)
   -- As in acquire.lua: nobody waits and the last fence is behind, or it would not sort before; and its
   -- tenure was given back, or ran out long ago: one that lasts as long as these began late enough, mostly.
-  local past = s and (last < early or sub(s, 18, 30) ~= lasts)
+  local past = last and (last < early or sub(s, 18, 30) ~= lasts)
     and now - sub(s, 2, 14) - sub(s, 18, 30) or 0
-  if not free or s and (last >= behind or past > 0 and past <= 60000) then
+  if not free or odd or s and (last >= behind or past > 0 and past <= 60000) then
     for before = 1, free and index or index - 1 do
       call('DEL', KEYS[2 * before - 1])
       -- For an hour more than any other: who waits is kept for an hour after a minute at most, and S
       -- has to outlive that.
-      if states[before] then
-        call('SET', KEYS[2 * before], states[before], 'PX', ARGV[2] + 3600000)
-      else
+      local old = states[before]
+      if not old then
         call('DEL', KEYS[2 * before])
+      elseif type(old) == 'string' then
+        call('SET', KEYS[2 * before], old, 'PX', ARGV[2] + 3600000)
       end
     end
     return false

@@ -3,7 +3,7 @@
 -- Answers for each: {kind, fence, left, grace, claimed, profile, waiting, ms alive, profile, …} with
 -- kind 0 free, 1 ours, 2 another library's; or {3, how many hold it, {{fence, left, grace, claimed,
 -- profile}, …}, 0, 0, "", waiting, …}. A profile may have a tag before it: see kinds.lua. With a
--- waiter: {that, rank, profile}, both empty where it does not wait.
+-- waiter: {that, rank, profile}; {} where it does not wait.
 local function inspect(s)
   local kind, grace, claimed, profile = 0, '0', '0', ''
   local several, all = 0, false
@@ -36,14 +36,18 @@ end
 
 local answers = {}
 for index = 1, #KEYS / EACH do
-  local s = load(index)
-  answers[index] = inspect(s)
-  local token = ARGV[1 + index]
-  if token then
-    local known = s.q and call('HMGET', s.H, 'a' .. token, 'w' .. token) or {}
-    local alive = tonumber(known[1] or 0) > now
-    local rank, profile = string.match(alive and known[2] or '', '^(..........)%S+ %S+ %S+ (.*)$')
-    answers[index] = { answers[index], rank or '', profile or '' }
+  local token, known = ARGV[1 + index], {}
+  -- Of one that waits no more nothing else is read: most that are asked about may be such.
+  if token then known = call('HMGET', KEYS[EACH * (index - 1) + 3], 'a' .. token, 'w' .. token) end
+  if token and tonumber(known[1] or 0) <= now then
+    answers[index] = {}
+  else
+    local s = load(index)
+    answers[index] = inspect(s)
+    if token then
+      local rank, profile = string.match(known[2] or '', '^(..........)%S+ %S+ %S+ (.*)$')
+      answers[index] = s.q and rank and { answers[index], rank, profile } or {}
+    end
   end
 end
 return answers
