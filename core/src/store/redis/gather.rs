@@ -17,10 +17,10 @@ use crate::Result;
 
 /// With so many calls under way, those that come wait for an answer. Enough that the server has one
 /// while the answers of the others are read and told.
-const UNDER_WAY: usize = 3;
+const UNDER_WAY: usize = 5;
 /// So many that wait go at once in the middle of an event loop's turn: the server need not idle until
 /// the last callback has run.
-const WORTH: usize = 10;
+const WORTH: usize = 4;
 /// Where one lock's answer goes.
 pub(super) type Asker = oneshot::Sender<Result<Value>>;
 
@@ -69,7 +69,9 @@ impl Gather {
     pub(super) fn add(&mut self, script: &Arc<Script>, call: &Call, asker: Asker) -> bool {
         let first = self.waiting.is_empty();
         let fits = |bundle: &&mut Bundle| {
-            bundle.askers.len() < script.together && Arc::ptr_eq(&bundle.script, script)
+            bundle.askers.len() < script.together
+                && Arc::ptr_eq(&bundle.script, script)
+                && bundle.call.goes_with(call)
         };
         if let Some(bundle) = self.waiting.iter_mut().rev().find(fits) {
             bundle.call.add(call);

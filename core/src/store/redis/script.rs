@@ -15,8 +15,9 @@ const CLOCK: &str = "redis.call('TIME')";
 /// Heartbeats that share a call. An ask of a waiter costs several times a renewal: those of 10,000
 /// must not hold up a release for much longer than those of ten do.
 pub(super) const ASKS: usize = 8;
-/// Calls of different callers that may travel together.
-const TOGETHER: usize = 24;
+/// Calls of different callers that may travel together. More would cost the server less for each, and
+/// have one side wait for the other: a call of these is a tenth of what both do meanwhile.
+const TOGETHER: usize = 8;
 
 /// One script.
 pub(super) struct Script {
@@ -52,8 +53,10 @@ pub(super) struct Scripts {
 pub(super) struct Call {
     /// Whether it can't travel with others: it says something of all its locks together.
     pub(super) apart: bool,
-    count: [usize; 2],
+    count: [usize; 3],
     keys: Vec<u8>,
+    /// What is said once for all locks.
+    terms: Vec<u8>,
     arguments: Vec<u8>,
 }
 
@@ -192,7 +195,16 @@ impl Call {
     pub(super) fn new(count: usize, write: impl FnOnce(&mut Vec<u8>)) -> Self {
         let mut keys = Vec::with_capacity(count * 64);
         write(&mut keys);
-        Self { apart: false, count: [count, 0], keys, arguments: Vec::with_capacity(256) }
+        let (terms, arguments) = (Vec::new(), Vec::with_capacity(256));
+        Self { apart: false, count: [count, 0, 0], keys, terms, arguments }
+    }
+
+    /// Adds an argument that is said once, of all locks of the call: only calls that say the same travel
+    /// together. It comes before all that [`text`](Self::text) and the others add.
+    pub(super) fn term(&mut self, text: &[u8]) -> &mut Self {
+        self.count[1] += 1;
+        resp::argument(&mut self.terms, text);
+        self
     }
 
     /// Adds an argument.
@@ -202,14 +214,14 @@ impl Call {
 
     /// Adds an argument made of `parts`.
     pub(super) fn joined(&mut self, parts: &[&[u8]]) -> &mut Self {
-        self.count[1] += 1;
+        self.count[2] += 1;
         resp::joined(&mut self.arguments, parts);
         self
     }
 
     /// Adds a number.
     pub(super) fn number(&mut self, number: impl Into<i128>) -> &mut Self {
-        self.count[1] += 1;
+        self.count[2] += 1;
         resp::integer(&mut self.arguments, number);
         self
     }
@@ -225,24 +237,30 @@ impl Call {
         self.count[0]
     }
 
+    /// Whether `other` may travel with it.
+    pub(super) fn goes_with(&self, other: &Self) -> bool {
+        self.terms == other.terms
+    }
+
     /// Adds the keys and arguments of another call.
     pub(super) fn add(&mut self, other: &Self) {
-        for (own, more) in self.count.iter_mut().zip(other.count) {
-            *own += more;
-        }
+        debug_assert!(self.goes_with(other));
+        self.count[0] += other.count[0];
+        self.count[2] += other.count[2];
         self.keys.extend_from_slice(&other.keys);
         self.arguments.extend_from_slice(&other.arguments);
     }
 
     fn request(&self, command: &[u8], script: &str) -> Vec<u8> {
-        let [keys, arguments] = self.count;
-        let size = self.keys.len() + self.arguments.len() + script.len() + 48;
+        let [keys, terms, arguments] = self.count;
+        let size = self.keys.len() + self.terms.len() + self.arguments.len() + script.len() + 48;
         let mut out = Vec::with_capacity(size);
-        resp::head(&mut out, 3 + keys + arguments);
+        resp::head(&mut out, 3 + keys + terms + arguments);
         resp::argument(&mut out, command);
         resp::argument(&mut out, script.as_bytes());
         resp::integer(&mut out, keys as i128);
         out.extend_from_slice(&self.keys);
+        out.extend_from_slice(&self.terms);
         out.extend_from_slice(&self.arguments);
         out
     }
@@ -268,7 +286,7 @@ mod tests {
     fn calls_add_up() {
         let call = |key: &[u8], argument: &[u8]| {
             let mut call = Call::new(1, |keys| resp::argument(keys, key));
-            call.text(argument);
+            call.text(argument).term(b"all");
             call
         };
         let mut both = call(b"a", b"1");
@@ -276,8 +294,10 @@ mod tests {
         both.add(&call(b"c", b"3"));
         let request = String::from_utf8(Script::new("s", 2).by_sha(&both)).unwrap();
         let words: Vec<_> = request.lines().skip(2).step_by(2).collect();
-        assert_eq!(words[2..], ["3", "a", "bb", "c", "1", "22", "3"]);
-        assert!(request.starts_with("*9\r\n"));
+        assert_eq!(words[2..], ["3", "a", "bb", "c", "all", "1", "22", "3"]);
+        assert!(request.starts_with("*10\r\n"));
+        assert!(both.goes_with(&call(b"d", b"4")));
+        assert!(!both.goes_with(call(b"d", b"4").term(b"more")));
     }
 
     #[test]

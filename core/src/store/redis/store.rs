@@ -11,8 +11,8 @@ use super::resp::{self, Value};
 use super::script::{ASKS, Call, Script, Scripts, waiters_of_both};
 use super::session::{Session, refused};
 use super::words::{
-    answer, broken, each, hex, hex_bytes, millis, odd, read, released, renewal, resized, view,
-    write_ask,
+    answer, broken, each, hex, hex_bytes, millis, odd, read, released, renewal, resized,
+    same_terms, view, write_ask, write_own, write_terms,
 };
 use crate::runtime::all;
 use crate::store::{
@@ -174,10 +174,15 @@ impl RedisStore {
     }
 
     async fn acquire_some(&self, asks: &[Ask], how: How) -> Result<Vec<Answer>> {
+        let exclusive = asks.iter().all(|ask| ask.kind == Kind::Exclusive);
         let call = {
             let mut call = self.about(asks.iter().map(|ask| &ask.name), asks.len());
-            for ask in asks {
-                write_ask(&mut call, ask, &self.channel);
+            match (how, asks) {
+                (How::EachAlone, [first, ..]) if exclusive => {
+                    write_terms(&mut call, first, &self.channel);
+                    asks.iter().for_each(|ask| write_own(&mut call, ask));
+                }
+                _ => asks.iter().for_each(|ask| write_ask(&mut call, ask, &self.channel)),
             }
             match how {
                 How::AllOrNothing => call.of_all(b"all"),
@@ -186,8 +191,7 @@ impl RedisStore {
             };
             call
         };
-        let alone = asks.iter().all(|ask| ask.kind == Kind::Exclusive);
-        let script = if alone { &self.scripts.acquire } else { &self.scripts.acquire_any };
+        let script = if exclusive { &self.scripts.acquire } else { &self.scripts.acquire_any };
         let value = self.call(&self.requests, script, &call, false).await?;
         let glance = || self.sys.jitter(GLANCE);
         let answers = each(&value, asks, |ask, value| answer(ask, value, glance))?;
@@ -293,11 +297,18 @@ impl Store for RedisStore {
                     self.acquire_some(asks, how).await
                 };
             }
-            let most = if asks.iter().any(|ask| ask.wait.is_some()) { ASKS } else { BATCH };
-            if (1..=most).contains(&asks.len()) {
+            if asks.len() == 1 {
                 return self.acquire_some(asks, how).await;
             }
-            all(asks.chunks(most).map(|asks| self.acquire_some(asks, how))).await
+            let most = if asks.iter().any(|ask| ask.wait.is_some()) { ASKS } else { BATCH };
+            // Those for exclusive locks in calls of the same terms.
+            let exclusive = |ask: &Ask| ask.kind == Kind::Exclusive;
+            let alike = asks.chunk_by(|one, next| match (exclusive(one), exclusive(next)) {
+                (true, true) => how == How::Held || same_terms(one, next),
+                (one, next) => one == next,
+            });
+            all(alike.flat_map(|asks| asks.chunks(most)).map(|asks| self.acquire_some(asks, how)))
+                .await
         })
     }
 

@@ -199,45 +199,101 @@ pub(super) fn profile_text(ask: &Ask) -> String {
     profile
 }
 
-/// An ask's arguments, as lua/acquire.lua lists them.
-pub(super) fn write_ask(call: &mut Call, ask: &Ask, channel: &str) {
+/// Whether two asks have the same terms, as [`write_terms`] writes them.
+pub(super) fn same_terms(one: &Ask, other: &Ask) -> bool {
+    (one.ttl, one.grace, one.wait) == (other.ttl, other.grace, other.wait)
+}
+
+/// What asks for exclusive locks may have in common, as lua/acquire.lua lists it.
+pub(super) fn write_terms(call: &mut Call, ask: &Ask, channel: &str) {
+    let span = kept_ms(ask.ttl, ask.grace);
+    let mut digits = Digits::default();
+    call.term(digits.of(span - 1)).term(digits.of(span.saturating_add(KEEP)));
+    call.term(&wait_text(ask, channel));
+}
+
+/// What an ask says besides its terms.
+pub(super) fn write_own(call: &mut Call, ask: &Ask) {
     let (span, grace) = (kept_ms(ask.ttl, ask.grace), millis(ask.grace));
-    let profile = profile_text(ask);
-    let token = hex_bytes(&ask.token);
+    let (mut lasts, mut told) = (Digits::default(), Digits::default());
+    let (token, profile) = (hex_bytes(&ask.token), profile_text(ask));
     let tag = match ask.kind {
         Kind::Exclusive => String::new(),
         Kind::Shared => "s ".to_owned(),
         Kind::Permits { count, capacity } => format!("{count}/{capacity} "),
     };
-    let (lasts, told) = (format!("{:013}", span - 1), format!(" {grace} 0 {tag}"));
-    call.text(&token).number(span - 1).number(span.saturating_add(KEEP)).joined(&[
-        lasts.as_bytes(),
+    call.joined(&[
+        lasts.padded(span - 1, 13),
         &token,
-        told.as_bytes(),
+        b" ",
+        told.of(grace),
+        b" 0 ",
+        tag.as_bytes(),
         profile.as_bytes(),
     ]);
-    let Some(wait) = &ask.wait else {
-        call.text(b"");
-        return;
-    };
-    let (alive, claim, limit) = (millis(wait.alive_for), millis(wait.claim), wait.max_queue);
-    let rank = rank_of(ask.kind, wait.priority);
-    let numbers = match ask.fences() {
-        1 => format!("{alive} {claim} {limit} "),
-        fences => format!("{alive} {claim}/{fences} {limit} "),
-    };
-    call.joined(&[numbers.as_bytes(), &rank, b" ", channel.as_bytes()]);
+}
+
+/// An ask's arguments where each says all of it: terms and its own.
+pub(super) fn write_ask(call: &mut Call, ask: &Ask, channel: &str) {
+    let span = kept_ms(ask.ttl, ask.grace);
+    call.text(&hex_bytes(&ask.token)).number(span - 1).number(span.saturating_add(KEEP));
+    write_own(call, ask);
+    call.text(&wait_text(ask, channel));
+}
+
+fn wait_text(ask: &Ask, channel: &str) -> Vec<u8> {
+    let mut out = Vec::new();
+    let Some(wait) = &ask.wait else { return out };
+    let mut digits = Digits::default();
+    out.reserve(96);
+    out.extend_from_slice(digits.of(millis(wait.alive_for)));
+    out.push(b' ');
+    out.extend_from_slice(digits.of(millis(wait.claim)));
+    if ask.fences() > 1 {
+        out.push(b'/');
+        out.extend_from_slice(digits.of(ask.fences().into()));
+    }
+    out.push(b' ');
+    out.extend_from_slice(digits.of(wait.max_queue.into()));
+    out.push(b' ');
+    out.extend_from_slice(&rank_of(ask.kind, wait.priority));
+    out.push(b' ');
+    out.extend_from_slice(channel.as_bytes());
+    out
+}
+
+/// Room for a number's digits: each ask writes half a dozen numbers, and `format!` allocates and takes several
+/// times as long.
+#[derive(Default)]
+struct Digits([u8; 20]);
+
+impl Digits {
+    fn of(&mut self, number: u64) -> &[u8] {
+        self.padded(number, 1)
+    }
+
+    /// With zeros before it up to `width`.
+    fn padded(&mut self, mut number: u64, width: usize) -> &[u8] {
+        let mut at = self.0.len();
+        while number > 0 || self.0.len() - at < width {
+            at -= 1;
+            self.0[at] = b'0' + (number % 10) as u8;
+            number /= 10;
+        }
+        &self.0[at..]
+    }
 }
 
 /// How the place in the queue begins: sorts by who goes first.
-fn rank_of(kind: Kind, priority: i32) -> Vec<u8> {
+fn rank_of(kind: Kind, priority: i32) -> [u8; 10] {
     let rank = i64::from(i32::MAX) - i64::from(priority);
-    let mut rank = format!("{rank:010}").into_bytes();
+    let mut digits = [0; 10];
+    digits.copy_from_slice(Digits::default().padded(rank.unsigned_abs(), 10));
     if kind == Kind::Shared {
         // Readers stand behind all others.
-        rank[0] += READERS;
+        digits[0] += READERS;
     }
-    rank
+    digits
 }
 
 fn priority_of(rank: &[u8]) -> Option<i32> {

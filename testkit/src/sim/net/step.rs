@@ -75,6 +75,10 @@ pub(crate) struct Meant {
 const KEYS: usize = 4;
 const LEAN: usize = 2;
 
+/// What asks on the same terms share, and where each has its token.
+const TERMS: usize = 3;
+const TOKEN: std::ops::Range<usize> = 13..45;
+
 /// What a request is for. A heartbeat looks like an acquire.
 pub(crate) fn meaning(args: &[Vec<u8>], purpose: Purpose) -> Meant {
     let script = args.first().is_some_and(|name| name.to_ascii_uppercase().starts_with(b"EVAL"));
@@ -86,13 +90,19 @@ pub(crate) fn meaning(args: &[Vec<u8>], purpose: Purpose) -> Meant {
     let argv = args.get(3 + count..).unwrap_or_default();
     let is_token = |arg: &&Vec<u8>| arg.len() == 32 && arg.iter().all(u8::is_ascii_hexdigit);
     let mut tokens: Vec<Vec<u8>> = argv.iter().filter(is_token).cloned().collect();
+    // Asks on the same terms have theirs within a word each, behind three that all share.
+    let shared = argv.len() > TERMS && tokens.is_empty() && argv.len() - TERMS == count / KEYS;
+    if shared {
+        let within = argv[TERMS..].iter().filter_map(|word| word.get(TOKEN).map(<[u8]>::to_vec));
+        tokens = within.filter(|word| is_token(&word)).collect();
+    }
     // A look at who waits has their tokens, after a number that is none of ms.
     let looks = argv.len() == 1 + tokens.len() && matches!(argv[0].len(), 1..=3);
     if looks {
         tokens.clear();
     }
     let lean = !tokens.is_empty() && LEAN * tokens.len() == count;
-    let of_pairs = !lean && !tokens.is_empty() && argv.len() == 2 * tokens.len();
+    let of_pairs = !lean && !shared && !tokens.is_empty() && argv.len() == 2 * tokens.len();
     let is_release = of_pairs || (lean && argv.len() == tokens.len());
     let pairs = argv.chunks_exact(2).filter(|pair| of_pairs && !pair[0].is_empty());
     let buried: Vec<Vec<u8>> = pairs.map(|pair| pair[1].clone()).collect();
@@ -109,6 +119,7 @@ pub(crate) fn meaning(args: &[Vec<u8>], purpose: Purpose) -> Meant {
         true => args[3..3 + count].chunks_exact(of_each).map(<[Vec<u8>]>::to_vec).collect(),
         false => Vec::new(),
     };
-    let together = step == Step::Acquire && (lean || argv.len() == 5 * tokens.len() + 1);
+    let together =
+        step == Step::Acquire && (lean || (!shared && argv.len() == 5 * tokens.len() + 1));
     Meant { step, tokens, buried, keys, together }
 }

@@ -45,19 +45,25 @@ if #KEYS == 4 then
     end
   end
 else
-  local call, held, queues, seen, free = redis.call, {}, {}, {}, #KEYS <= 16000
+  local call, held, queues, free = redis.call, {}, {}, #KEYS <= 16000
   for index = 1, #KEYS / 4 do
-    local L = KEYS[4 * index - 3]
-    free = free and not seen[L] and ARGV[2 * index - 1] == ''
-    held[index], queues[index], seen[L] = L, KEYS[4 * index], true
+    held[index], queues[index] = KEYS[4 * index - 3], KEYS[4 * index]
+    free = free and ARGV[2 * index - 1] == ''
   end
   if free and call('EXISTS', unpack(queues)) == 0 then
     for index, token in ipairs(call('MGET', unpack(held))) do
       free = free and token == ARGV[2 * index]
     end
     if free then
-      call('DEL', unpack(held))
-      for index = 1, #held do done[index] = 1 end
+      local gone, seen = call('DEL', unpack(held)), {}
+      for index = 1, #held do
+        done[index] = 1
+        -- One that was given back twice.
+        if gone < #held then
+          if seen[held[index]] then done[index] = 3 end
+          seen[held[index]] = true
+        end
+      end
       return done
     end
   end
