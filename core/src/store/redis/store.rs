@@ -178,7 +178,9 @@ impl RedisStore {
         let call = {
             let mut call = self.about(asks.iter().map(|ask| &ask.name), asks.len());
             match (how, asks) {
-                (How::EachAlone, [first, ..]) if exclusive => {
+                (How::EachAlone, [first, rest @ ..])
+                    if exclusive && rest.iter().all(|ask| same_terms(ask, first)) =>
+                {
                     write_terms(&mut call, first, &self.channel);
                     asks.iter().for_each(|ask| write_own(&mut call, ask));
                 }
@@ -297,18 +299,11 @@ impl Store for RedisStore {
                     self.acquire_some(asks, how).await
                 };
             }
-            if asks.len() == 1 {
+            let most = if asks.iter().any(|ask| ask.wait.is_some()) { ASKS } else { BATCH };
+            if (1..=most).contains(&asks.len()) {
                 return self.acquire_some(asks, how).await;
             }
-            let most = if asks.iter().any(|ask| ask.wait.is_some()) { ASKS } else { BATCH };
-            // Those for exclusive locks in calls of the same terms.
-            let exclusive = |ask: &Ask| ask.kind == Kind::Exclusive;
-            let alike = asks.chunk_by(|one, next| match (exclusive(one), exclusive(next)) {
-                (true, true) => how == How::Held || same_terms(one, next),
-                (one, next) => one == next,
-            });
-            all(alike.flat_map(|asks| asks.chunks(most)).map(|asks| self.acquire_some(asks, how)))
-                .await
+            all(asks.chunks(most).map(|asks| self.acquire_some(asks, how))).await
         })
     }
 
