@@ -11,6 +11,7 @@ import kotlinx.coroutines.CompletableDeferred
 import kotlinx.coroutines.ExperimentalCoroutinesApi
 import kotlinx.coroutines.flow.Flow
 import kotlinx.coroutines.flow.flow
+import kotlinx.coroutines.flow.mapNotNull
 import leasehold.internal.Attempt
 import leasehold.internal.Value
 
@@ -102,9 +103,11 @@ public open class Lease internal constructor(
      */
     public val askedBack: Flow<AskedBack> = flow {
         while ((finish(beingAsked(), name) as Value.Enough).itWas) {
-            attempt.takeAsked()?.let { emit(askedBack(it)) }
+            emit(Unit)
         }
-    }
+        // Taken behind `emit`, which refuses where the collector was cancelled meanwhile: what was taken before
+        // would be nobody's.
+    }.mapNotNull { attempt.takeAsked()?.let { askedBack(it) } }
 
     /**
      * Calls [callback] with each request to give it back, until it is over, on a thread of the library's Kotlin
