@@ -2,7 +2,9 @@
 //!
 //! The trap is that of the observer: a request that a language had and dropped, because its wait was
 //! cancelled between the completion and the delivery, will not come again. So a wait yields only that
-//! there is one; it lies with the lease until it is taken, in the call that hands it to the caller.
+//! there is one; it lies with the lease until it is taken, in the call that hands it to the caller. And
+//! a lease has one wait at a time that listens: another thread may just be at it for one that was
+//! cancelled, and whoever began to listen then would hear neither that request nor of it.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -38,14 +40,14 @@ pub struct Returned {
 
 /// What a lease was asked and nobody has taken yet. Its clones are of one lease.
 #[derive(Clone)]
-pub(crate) struct Ear(Arc<Inherited<Mutex<Heard>>>);
+pub(crate) struct Ear(Arc<Inherited<Heard>>);
 
 #[derive(Default)]
 struct Heard {
-    /// How many requests came.
-    count: u64,
-    /// The last, until it is taken.
-    asked: Option<AskedBack>,
+    /// Whose turn it is to listen.
+    turn: tokio::sync::Mutex<()>,
+    /// The last request, until it is taken.
+    asked: Mutex<Option<AskedBack>>,
 }
 
 impl Client {
@@ -76,22 +78,17 @@ impl Held {
         let (held, ear) = (self.clone(), self.ear().clone());
         Pending::wait(async move {
             let lease = held.sole()?;
-            let count = match ear.heard() {
-                // A lease that was inherited through fork is over.
-                None => return Ok(false),
-                Some(heard) if heard.asked.is_some() => return Ok(true),
-                Some(heard) => heard.count,
-            };
+            // A lease that was inherited through fork is over.
+            let Some(heard) = ear.heard() else { return Ok(false) };
+            let _turn = heard.turn.lock().await;
+            if heard.asked().is_some() {
+                return Ok(true);
+            }
             let Some(leasehold::AskedBack { by, why, grace }) = lease.asked_back().await? else {
                 return Ok(false);
             };
             let (by, grace) = (WaiterInfo::of(&by), grace.as_secs_f64());
-            if let Some(mut heard) = ear.heard()
-                // Unless another wait for it was first.
-                && heard.count == count
-            {
-                *heard = Heard { count: count + 1, asked: Some(AskedBack { by, why, grace }) };
-            }
+            *heard.asked() = Some(AskedBack { by, why, grace });
             Ok(true)
         })
     }
@@ -99,19 +96,24 @@ impl Held {
     /// The request, if there is one that was not taken.
     #[must_use]
     pub fn take_asked(&self) -> Option<AskedBack> {
-        self.ear().heard()?.asked.take()
+        self.ear().heard()?.asked().take()
     }
 }
 
 impl Ear {
     pub(crate) fn new() -> Self {
-        Self(Arc::new(Inherited::new(Mutex::default())))
+        Self(Arc::new(Inherited::new(Heard::default())))
     }
 
     /// None in a forked child.
-    fn heard(&self) -> Option<MutexGuard<'_, Heard>> {
-        let heard = || self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        (!self.0.forked()).then(heard)
+    fn heard(&self) -> Option<&Heard> {
+        (!self.0.forked()).then_some(&*self.0)
+    }
+}
+
+impl Heard {
+    fn asked(&self) -> MutexGuard<'_, Option<AskedBack>> {
+        self.asked.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -16,7 +16,6 @@ import kotlinx.coroutines.CoroutineStart
 import kotlinx.coroutines.async
 import kotlinx.coroutines.cancelAndJoin
 import kotlinx.coroutines.coroutineScope
-import kotlinx.coroutines.delay
 import kotlinx.coroutines.flow.first
 import kotlinx.coroutines.flow.onEach
 import kotlinx.coroutines.flow.toList
@@ -83,7 +82,7 @@ internal class AskBackTest {
     @EnumSource
     fun `what a cancelled collector was told is told again`(store: Store) = store.test { client ->
         val lease = client.lock("a", ttl = 1.hours).acquire()
-        for (turn in 0..<8) {
+        for (turn in 0..<300) {
             coroutineScope {
                 val asking = async(start = CoroutineStart.UNDISPATCHED) { client.askBack("a", "$turn", PATIENCE) }
                 var told: AskedBack? = null
@@ -91,7 +90,9 @@ internal class AskBackTest {
                 val collecting = launch(start = CoroutineStart.UNDISPATCHED) {
                     lease.askedBack.onEach { told = it }.first()
                 }
-                delay(turn.milliseconds)
+                // At any moment of the request's coming.
+                val end = System.nanoTime() + turn * 5_000
+                while (System.nanoTime() < end) Thread.onSpinWait()
                 collecting.cancelAndJoin()
                 val asked = told ?: withTimeout(PATIENCE) { lease.askedBack.first() }
                 assertEquals("$turn", asked.why)
