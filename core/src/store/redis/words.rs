@@ -262,8 +262,7 @@ fn wait_text(ask: &Ask, channel: &str) -> Vec<u8> {
     out
 }
 
-/// Room for a number's digits: each ask writes half a dozen numbers, and `format!` allocates and takes several
-/// times as long.
+/// Room for a number's digits: each ask writes half a dozen numbers, and `format!` would allocate for each.
 #[derive(Default)]
 struct Digits([u8; 20]);
 

@@ -9,8 +9,8 @@
 --
 -- What is asked for most comes first, for the functions below cost more than all of this: a lock that
 -- is free, and one behind whose holder others wait already. What is not as simple is left to them, as
--- it was. Numbers stay strings, of one width each, for Lua is slow to write them; and reading the words
--- costs the server a third of the rest.
+-- it was. Numbers stay strings, of one width each, for Lua is slow to write them; and the words are few,
+-- for reading them costs the server a quarter of a pair.
 local done = {}
 if #ARGV[1] ~= 32 then
   local call, sub, byte, format = redis.call, string.sub, string.byte, string.format
