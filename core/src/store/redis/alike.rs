@@ -12,7 +12,7 @@ use super::keys::Second;
 use super::resp::Value;
 use super::script::Call;
 use super::store::RedisStore;
-use super::words::{KEEP, hex_bytes, kept_ms, millis, odd, profile_text};
+use super::words::{Digits, KEEP, hex_bytes, kept_ms, millis, odd, profile_text};
 use crate::store::{Answer, Ask, Hold, Kind, Released};
 use crate::{Name, Result};
 
@@ -34,10 +34,10 @@ impl RedisStore {
         }
         let span = kept_ms(first.ttl, first.grace);
         let mut call = self.about_two(asks.iter().map(|ask| &ask.name), asks.len(), Second::State);
-        call.number(span - 1).number(span.saturating_add(KEEP));
-        call.text(format!("{:013}", span - 1).as_bytes());
-        let tail = format!(" {} 0 {}", millis(first.grace), profile_text(first));
-        call.text(tail.as_bytes());
+        let mut digits = Digits::default();
+        call.number(span - 1).number(span.saturating_add(KEEP)).text(digits.padded(span - 1, 13));
+        let (grace, profile) = (digits.of(millis(first.grace)), profile_text(first));
+        call.joined(&[b" ", grace, b" 0 ", profile.as_bytes()]);
         for ask in asks {
             call.text(&hex_bytes(&ask.token));
         }

@@ -264,15 +264,15 @@ fn wait_text(ask: &Ask, channel: &str) -> Vec<u8> {
 
 /// Room for a number's digits: each ask writes half a dozen numbers, and `format!` would allocate for each.
 #[derive(Default)]
-struct Digits([u8; 20]);
+pub(super) struct Digits([u8; 20]);
 
 impl Digits {
-    fn of(&mut self, number: u64) -> &[u8] {
+    pub(super) fn of(&mut self, number: u64) -> &[u8] {
         self.padded(number, 1)
     }
 
     /// With zeros before it up to `width`.
-    fn padded(&mut self, mut number: u64, width: usize) -> &[u8] {
+    pub(super) fn padded(&mut self, mut number: u64, width: usize) -> &[u8] {
         let mut at = self.0.len();
         while number > 0 || self.0.len() - at < width {
             at -= 1;

@@ -29,7 +29,7 @@ if #ARGV[1] ~= 32 then
     local soon = not later[L]
     if soon and fence < '9007199254740992' and call('SET', L, token, 'NX', 'PX', span) then
       local s = redis.pcall('SET', S, '0' .. fence .. own, 'PX', keep, 'GET')
-      local odd, fine = s and s.err, not s
+      local odd, fine = type(s) == 'table', not s
       if s and not odd and byte(s) == 48 then
         -- Nobody waits; the last fence is behind, by 512 at least where more than one is wanted; and its
         -- tenure was given back, not run out, or ran out more than a minute ago: one that lasts as long as

@@ -55,14 +55,11 @@ else
       free = free and token == ARGV[2 * index]
     end
     if free then
-      local gone, seen = call('DEL', unpack(held)), {}
+      -- Fewer where one was given back twice.
+      local seen = call('DEL', unpack(held)) < #held and {}
       for index = 1, #held do
-        done[index] = 1
-        -- One that was given back twice.
-        if gone < #held then
-          if seen[held[index]] then done[index] = 3 end
-          seen[held[index]] = true
-        end
+        done[index] = seen and seen[held[index]] and 3 or 1
+        if seen then seen[held[index]] = true end
       end
       return done
     end
