@@ -64,8 +64,10 @@ pub struct ClientOptions {
     pub runtime: Option<Arc<Runtime>>,
     /// The tokio runtime that drives the connection for requests: the caller's own saves a thread
     /// hop with each answer. It must have I/O enabled; while it is blocked, so are acquire and
-    /// release, but never renewal, which stays on leasehold's lease thread. Default: leasehold's
-    /// pool. Of no effect for the embedded stores.
+    /// release, but never renewal, which stays on leasehold's lease thread. Where a server's answers
+    /// come within 90 µs, one of its threads looks for the next for up to 50 µs at a time, after all
+    /// tasks that can run have had their turn. Default: leasehold's pool. Of no effect for the
+    /// embedded stores.
     #[cfg(feature = "native")]
     pub io: Option<tokio::runtime::Handle>,
     /// How many owners the search for deadlocks follows from one that waits to the next: 1 to 10,000.

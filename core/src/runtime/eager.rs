@@ -36,7 +36,7 @@ impl Eager {
             return false;
         }
         let end = until.min(BootClock.now() + GLANCE);
-        let mut seen = false;
+        let mut seen = came();
         while !seen && BootClock.now() < end {
             seen = came();
         }

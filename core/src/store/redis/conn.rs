@@ -10,7 +10,7 @@
 use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::io;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -237,8 +237,13 @@ impl Conn {
     /// Reads and hands out replies, while no waiting thread does, until the connection ends; says
     /// why it did.
     pub(super) async fn drive(self: Arc<Self>) -> String {
+        let mut answered = false;
         loop {
-            let nudged = self.nudge.notified();
+            if answered {
+                // What those who were answered ask for now goes out together.
+                self.let_others_go_first().await;
+            }
+            let mut nudged = pin!(self.nudge.notified());
             let driving = {
                 let pipe = self.pipe();
                 if let Some(why) = &pipe.dead {
@@ -254,10 +259,16 @@ impl Conn {
             if !driving {
                 self.link.rest();
                 nudged.await;
+                answered = false;
                 continue;
             }
-            let ready = self.link.ready();
-            let Ok(ready) = unless(nudged, ready).await else { continue };
+            let seen = if answered { self.look_on(nudged.as_mut()) } else { None };
+            let ready = match seen {
+                Some(seen) => seen.map(Ok),
+                None => unless(nudged, self.link.ready()).await,
+            };
+            let Ok(ready) = ready else { continue };
+            answered = ready.is_ok();
             let more = match ready {
                 Ok(()) => self.pump(),
                 Err(cause) => Err(End::of(&cause)),

@@ -1,7 +1,10 @@
 //! Who reads a connection's answers where there are no threads: its driver. See `reader.rs`.
 
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
+
+use tokio::sync::futures::Notified;
 
 use super::conn::{Conn, Pipe};
 
@@ -37,6 +40,14 @@ impl Reading {
 
 #[allow(clippy::unused_self, reason = "the same calls as where there are threads")]
 impl Conn {
+    /// Others have their turn anyway: the driver sleeps until it is told that something came.
+    pub(super) async fn let_others_go_first(&self) {}
+
+    /// Has the driver look for the next answer: there is nothing to look at.
+    pub(super) fn look_on(&self, _: Pin<&mut Notified<'_>>) -> Option<Result<(), ()>> {
+        None
+    }
+
     /// Sees to it that what is due is read.
     pub(super) fn see_to(self: &Arc<Self>) {}
 

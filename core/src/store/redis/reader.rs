@@ -4,8 +4,12 @@
 //! answers can't both read, so the one who may be busy with other things gives way; and an event loop
 //! that its program blocks, or that is gone, reads nothing and says nothing, so it is overseen.
 
+use std::pin::Pin;
 use std::sync::{Arc, Weak};
+use std::task::{Context, Waker};
 use std::time::Duration;
+
+use tokio::sync::futures::Notified;
 
 use super::conn::{Conn, Pipe};
 use crate::runtime;
@@ -105,6 +109,35 @@ impl Conn {
             }
             Reader::Driver | Reader::Leader => {}
         }
+    }
+
+    /// Gives those their turn who have just been answered, where the driver would look for the next answer
+    /// instead of sleeping: the thread is theirs, too, and that of all else that the runtime has to do.
+    pub(super) async fn let_others_go_first(&self) {
+        // A simulator's link has no socket, and its runs are the same on every machine.
+        if self.near.looks() && self.link.descriptor().is_some() {
+            tokio::task::yield_now().await;
+        }
+    }
+
+    /// Has the driver look for the next answer for a moment, where one is due and likely to come (see
+    /// `runtime/eager.rs`): `Ok` where it did, an error where `nudged` came first, none where neither did.
+    pub(super) fn look_on(&self, mut nudged: Pin<&mut Notified<'_>>) -> Option<Result<(), ()>> {
+        let socket = self.link.descriptor()?;
+        {
+            let (now, pipe) = (self.sys.now(), self.pipe());
+            // Whom waiters of ours wait for may need this processor.
+            if pipe.due.is_empty() || pipe.reading.listening(now) {
+                return None;
+            }
+        }
+        let mut context = Context::from_waker(Waker::noop());
+        let mut wanted = false;
+        let seen = self.near.look(BootTime::NEVER, || {
+            wanted = nudged.as_mut().poll(&mut context).is_ready();
+            wanted || runtime::readable(socket)
+        });
+        seen.then_some(if wanted { Err(()) } else { Ok(()) })
     }
 
     /// Has this thread read for a moment, where the one answer due is its own; whether it may.
@@ -347,14 +380,50 @@ mod tests {
         fn close(&self) {}
     }
 
-    #[test]
-    fn who_looked_leaves_the_answers_of_others_to_the_driver() {
-        let (socket, mut server) = UnixStream::pair().unwrap();
-        server.write_all(b"+own\r\n").unwrap();
+    /// A link, its other end, and a connection over it that knows that answers come soon.
+    fn near_server() -> (Arc<Answered>, UnixStream, Arc<Conn>) {
+        let (socket, server) = UnixStream::pair().unwrap();
         let link = Arc::new(Answered { socket, meanwhile: Mutex::default() });
         let sys = runtime::native_sys().unwrap();
         let conn = Arc::new(Conn::new(Arc::clone(&link) as _, Purpose::Requests, sys, None));
         (0..10).for_each(|_| conn.near.took(Duration::from_micros(1)));
+        (link, server, conn)
+    }
+
+    #[test]
+    fn the_driver_looks_for_what_is_due_unless_it_is_wanted_elsewhere() {
+        let (_link, mut server, conn) = near_server();
+        if !conn.near.looks() {
+            // One processor.
+            return;
+        }
+        let look = || conn.look_on(pin!(conn.nudge.notified()));
+        server.write_all(b"+own\r\n").unwrap();
+        assert_eq!(look(), None, "nothing is due");
+        let mut reply = Box::pin(conn.request(b"own").value());
+        assert_eq!(look(), Some(Ok(())));
+        conn.nudge.notify_one();
+        assert_eq!(look(), Some(Err(())));
+        assert_eq!(look(), Some(Ok(())), "the nudge was taken");
+
+        assert!(conn.pump().is_ok());
+        assert!(reply.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_ready());
+        let soon = || (0..10).for_each(|_| conn.near.took(Duration::from_micros(1)));
+        soon();
+        drop(conn.request(b"next"));
+        assert_eq!(look(), None, "nothing comes");
+        assert!(!conn.near.looks(), "so it sleeps from now on");
+        soon();
+        server.write_all(b"+next\r\n").unwrap();
+        assert_eq!(look(), Some(Ok(())));
+        conn.expect_push();
+        assert_eq!(look(), None, "who holds what a waiter of ours wants may need the processor");
+    }
+
+    #[test]
+    fn who_looked_leaves_the_answers_of_others_to_the_driver() {
+        let (link, mut server, conn) = near_server();
+        server.write_all(b"+own\r\n").unwrap();
         if !conn.near.looks() {
             // One processor.
             return;
