@@ -15,10 +15,11 @@ pub(crate) const HOLDS: [Duration; 2] = [Duration::ZERO, Duration::from_millis(2
 const RUN_UP: Duration = Duration::from_millis(100);
 
 /// What is called what in the table; the limit first.
-pub(crate) const ROWS: [(&str, &str); 9] = [
+pub(crate) const ROWS: [(&str, &str); 10] = [
     ("BLPOP", "limit C: BLPOP passes a token"),
     ("grant", "limit C: script grants, push tells"),
     ("leasehold", "leasehold, Rust"),
+    ("leasehold throughput", "leasehold, Rust, order throughput"),
     ("rslock", "rslock, Rust"),
     ("leasehold sync", "leasehold, Python threads"),
     ("redis-py", "redis-py Lock, Python threads"),

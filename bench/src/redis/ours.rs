@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use leasehold::{Client, ClientOptions, Lease, Release};
+use leasehold::{Client, ClientOptions, Lease, Order, Release};
 use tokio::task::JoinSet;
 
 use super::rival::{Contender, Holder, Rival, TTL_MS, held_name};
@@ -11,10 +11,11 @@ use crate::Result;
 /// Locks that are taken or given back at once.
 const AT_ONCE: u32 = 256;
 
-/// One client.
+/// One client, and whom a lock is handed to next.
 #[derive(Clone)]
 pub(crate) struct Ours {
     client: Client,
+    order: Order,
 }
 
 impl Ours {
@@ -23,13 +24,18 @@ impl Ours {
         // As a program with a runtime of its own would: an answer then costs no thread hop.
         let io = tokio::runtime::Handle::try_current().ok();
         let options = ClientOptions { io, ..ClientOptions::default() };
-        Ok(Self { client: Client::with(url, options)? })
+        Ok(Self { client: Client::with(url, options)?, order: Order::Fifo })
+    }
+
+    /// The same client, its locks in the order `throughput`.
+    pub(crate) fn throughput(&self) -> Self {
+        Self { client: self.client.clone(), order: Order::Throughput }
     }
 }
 
 /// One task.
 pub(crate) struct User {
-    client: Client,
+    ours: Ours,
     name: String,
     held: Option<Lease>,
 }
@@ -37,13 +43,14 @@ pub(crate) struct User {
 impl Rival for Ours {
     type One = User;
     async fn contender(&self, name: &str, _index: u32) -> Result<User> {
-        Ok(User { client: self.client.clone(), name: name.to_owned(), held: None })
+        Ok(User { ours: self.clone(), name: name.to_owned(), held: None })
     }
 }
 
 impl Contender for User {
     async fn take(&mut self) -> Result<()> {
-        let lock = self.client.lock(&self.name).ttl(Duration::from_millis(TTL_MS));
+        let Ours { client, order } = &self.ours;
+        let lock = client.lock(&self.name).ttl(Duration::from_millis(TTL_MS)).order(*order);
         self.held = Some(lock.await?);
         Ok(())
     }

@@ -49,7 +49,7 @@ pub(crate) fn run(args: &WorkerArgs) -> Result<()> {
         ["limit A", "limit B", "BLPOP", "grant", "rslock", "renewal"].map(str::to_owned).into();
     let mut absent = Vec::new();
     match &worker.ours {
-        Ok(_) => rivals.push("leasehold".to_owned()),
+        Ok(_) => rivals.extend(["leasehold", "leasehold throughput"].map(str::to_owned)),
         Err(cause) => absent.push(("leasehold".to_owned(), cause.clone())),
     }
     say(&Answer::Here { rivals, absent })?;
@@ -101,6 +101,7 @@ impl Worker {
                 "grant" => job.run(&Grant::open(&self.url).await?).await,
                 "rslock" => job.run(&Rslock::new(&self.url)).await,
                 "leasehold" => job.run(self.ours()?).await,
+                "leasehold throughput" => job.run(&self.ours()?.throughput()).await,
                 other => Err(format!("{other:?} makes no pairs here").into()),
             }
         })
