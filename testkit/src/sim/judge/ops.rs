@@ -68,6 +68,8 @@ pub(crate) struct Op {
     pub(super) leaked: bool,
     /// Data loss, a clock step or an eviction: its belief is not promised to be true.
     pub(super) excused: bool,
+    /// A proxy kept to itself that it was granted the lock, having said before that it was taken.
+    pub(super) unheard: bool,
 }
 
 impl Op {
@@ -89,6 +91,7 @@ impl Op {
             lost: None,
             leaked: false,
             excused: false,
+            unheard: false,
         }
     }
 

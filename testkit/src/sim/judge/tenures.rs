@@ -181,6 +181,18 @@ impl Judge {
         ends
     }
 
+    /// A proxy sent the request of `meant` again and passes on the first answer. What it grants only now, its
+    /// client can't know where it does not wait; one that does asks again (docs/redis.md).
+    pub(crate) fn answered_before(&self, meant: &Meant) {
+        let (now, mut state) = (self.kernel.now(), self.state());
+        let State { locks, tokens, ops, .. } = &mut *state;
+        for token in &meant.tokens {
+            let Some(op) = tokens.get(token).map(|id| &mut ops[*id]) else { continue };
+            let granted = locks[op.ask.lock].held_since(token) == Some(now);
+            op.unheard |= granted && (op.grouped() || !op.ask.queues);
+        }
+    }
+
     /// The library gave these leases to `ops`, one each.
     pub(crate) fn granted(&self, ops: std::ops::Range<usize>, leases: &Arc<Leases>) {
         self.learn();

@@ -69,7 +69,7 @@ impl Judge {
         // Of several that were not had together one may have been lost before, where a ttl is short: its
         // user was never told of it, and the store's expiry cleans up.
         let unseen = op.grouped() && op.fence == 0 && op.ask.ttl <= 40 * self.latency;
-        if ending != Ending::Tidy || !here || revived || unseen {
+        if ending != Ending::Tidy || !here || revived || unseen || op.unheard {
             return None;
         }
         let quiet = disturbed + AFTER < since;

@@ -105,7 +105,10 @@ impl Session {
         while stage.more() && stage.take() && !self.one_in(3) {
             match self.random.below(12) {
                 0 => self.extend(&ops, &leases, plan.ttl).await,
-                1 => leases.touch(),
+                1 => {
+                    leases.touch();
+                    judge.look(self.life.machine);
+                }
                 2 => self.sleep(plan.ttl.mul_f64(0.3 + self.random.below(14) as f64 / 10.0)).await,
                 3 | 4 if stage.mix.changes && reads && !plan.owned => {
                     self.change(ops.start, &leases).await;

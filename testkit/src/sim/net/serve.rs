@@ -240,7 +240,9 @@ impl Net {
             let (second, others): (Vec<_>, Vec<_>) =
                 outputs.into_iter().partition(|(to, _)| *to == id);
             net.dispatch(&mut state, id, others);
-            if !keep_first {
+            if keep_first {
+                net.judge.answered_before(&meant);
+            } else {
                 own = second;
             }
             net.dispatch(&mut state, id, own);
